@@ -22,7 +22,7 @@ class SchemaError(DevexploreError, ValueError):
 
 
 class NotMeasured(DevexploreError, LookupError):
-    """A measurement was asked for that this run does not hold; the message names the command that makes it."""
+    """A measurement that this run does not hold; the message names the command that makes it."""
 
 
 class StoreConflict(DevexploreError):
@@ -33,8 +33,20 @@ class DamagedStore(DevexploreError):
     """A stored block cannot be read (truncated or corrupted file). The message names the file."""
 
 
+class NotWritable(DevexploreError, OSError):
+    """A result could not be written: read-only folder, full disk, packed store, or another writer."""
+
+
 class CheckpointMismatch(DevexploreError):
     """A checkpoint's tensors are not those of the model (missing, extra, or of another shape)."""
+
+
+class CheckpointNotFound(DevexploreError, FileNotFoundError):
+    """A folder holds no checkpoints, or none at the step asked for."""
+
+
+class DamagedCheckpoint(DevexploreError):
+    """A checkpoint file is truncated or corrupted. The message names the file."""
 
 
 class UntrustedCheckpoint(DevexploreError):
