@@ -1,0 +1,178 @@
+"""What a system is: a network, its data, its loss, and a probe on which its development is watched.
+
+A system is stateless. Every random draw comes from a generator seeded by ``(seed, purpose, step)``, so that the
+batch of step 1,234 is the same whether training got there in one go or after ten interruptions, and on any device.
+"""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from devexplore.errors import InvalidSpec
+
+
+def rng(seed: int, purpose: str, step: int = 0) -> np.random.Generator:
+    """A generator for one purpose ("init", "batch", "probe" …) at one step; streams never overlap."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), step])
+
+
+def normal(generator: np.random.Generator, *shape: int) -> Tensor:
+    """Standard normal float32 draws of the given shape."""
+    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One named array of a probe: its values, its dimension names and what a reader should know of it."""
+
+    dims: tuple[str, ...]
+    values: np.ndarray
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Fixed inputs on which every checkpoint is run.
+
+    ``batch`` is what the network's loss takes (tensors indexed by sequence along dimension 0), ``variables`` what a
+    person reads, ``sequence_names`` and ``position_names`` how the two axes are called.
+    """
+
+    batch: tuple[Tensor, ...]
+    variables: Mapping[str, Variable]
+    sequence_name: str
+    position_name: str
+
+
+class System(ABC):
+    """Network + data + loss of one family. Subclasses hold a frozen spec and nothing else that changes."""
+
+    name: ClassVar[str]
+    output_kinds: ClassVar[tuple[str, ...]]
+    """Kinds of output this system can give, the one that essential dynamics takes by default first."""
+
+    loss_units: ClassVar[str]
+    spec: Any
+
+    @property
+    def steps(self) -> int:
+        """Training steps of a whole run."""
+        return self.spec.steps
+
+    @property
+    def batch_size(self) -> int:
+        return self.spec.batch_size
+
+    @property
+    @abstractmethod
+    def trivial_loss(self) -> float:
+        """Loss of the best predictor that ignores its input (the line an LLC chain should stay well below)."""
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The network, weights not yet those of any run."""
+
+    @abstractmethod
+    def initialise(self, model: nn.Module, seed: int) -> None:
+        """Set the weights at step 0."""
+
+    @abstractmethod
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer: ...
+
+    @abstractmethod
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of the update from ``step`` to ``step + 1``."""
+
+    @abstractmethod
+    def batch(self, seed: int, step: int) -> tuple[Tensor, ...]:
+        """The training batch of one step; dimension 0 is the sample."""
+
+    @abstractmethod
+    def pool(self, n: int, seed: int, *, held_out: bool = False) -> tuple[Tensor, ...]:
+        """``n`` samples of the training distribution (or of the held-out one), the same for the same seed."""
+
+    @abstractmethod
+    def position_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        """Loss of every prediction, shape (sample, position)."""
+
+    @abstractmethod
+    def outputs(self, model: nn.Module, batch: tuple[Tensor, ...], kind: str) -> Tensor:
+        """Outputs of the given kind, shape (sample, position) or (sample, position, channel)."""
+
+    @abstractmethod
+    def probe(self, seed: int) -> Probe: ...
+
+    def per_sample_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        """Mean loss over positions, shape (sample,). Training minimises its mean; LLC chains sample with it."""
+        return self.position_loss(model, batch).mean(dim=1)
+
+    def output_dim(self, kind: str) -> str | None:
+        """Name of the last dimension of an output kind, or None where there is one number a position."""
+        return None if kind == "true_token_logit" else "channel"
+
+    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
+        """Cheap behavioural numbers of one checkpoint on held-out samples; each names its dimensions."""
+        losses = torch.cat([self.position_loss(model, part) for part in in_parts(held_out, self.eval_batch)])
+        return {
+            "position_loss": Variable(
+                ("position",),
+                losses.mean(dim=0).cpu().numpy(),
+                {"units": self.loss_units, "long_name": "held-out loss at each position"},
+            )
+        }
+
+    eval_batch: ClassVar[int] = 256
+    """Samples a forward pass takes at once when measuring."""
+
+    llc_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Sampler settings tried on this system's small preset (see data/README.md); any can be overridden."""
+
+    pool_size: ClassVar[int] = 4096
+    """Samples in the pool on which LLC chains run (the n of the estimate)."""
+
+    held_out_size: ClassVar[int] = 1024
+    """Held-out samples behind ``test_loss`` and the metrics."""
+
+    def files(self) -> Mapping[str, str]:
+        """Text files that belong in the run folder beside run.json (a tokenizer), by name."""
+        return {}
+
+    def recipe(self) -> dict[str, Any]:
+        """What run.json keeps, enough to make this system again."""
+        return {"spec": asdict(self.spec)}
+
+
+def in_parts(batch: tuple[Tensor, ...], size: int) -> list[tuple[Tensor, ...]]:
+    """Cut a batch into pieces of at most ``size`` samples."""
+    n = len(batch[0])
+    return [tuple(tensor[start : start + size] for tensor in batch) for start in range(0, n, size)]
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise InvalidSpec with the message unless the condition holds."""
+    if not condition:
+        raise InvalidSpec(message)
+
+
+def check_kind(system: System, kind: str) -> None:
+    """Raise InvalidSpec unless the system can give outputs of this kind."""
+    require(
+        kind in system.output_kinds,
+        f"{system.name} has no outputs of kind {kind!r}; choose one of {', '.join(system.output_kinds)}",
+    )
+
+
+def positive(spec: Any, *names: str) -> None:
+    """Raise InvalidSpec unless each named hyper-parameter is a number above zero."""
+    for name in names:
+        value = getattr(spec, name)
+        require(
+            isinstance(value, int | float) and not isinstance(value, bool) and value > 0,
+            f"{type(spec).__name__}.{name} must be a number above 0, got {value!r}",
+        )

@@ -1,0 +1,231 @@
+"""In-context linear regression: a transformer that must work out a linear map from the examples in its context.
+
+Each sequence hides a task t. It shows K pairs (x_k, y_k = t·x_k + noise) as 2K tokens, ``[0, x_k]`` and ``[y_k, 0]``;
+at each x token the network predicts y. Setting of Raventós et al. 2023 (arXiv 2306.15063) and of Hoogland et al. 2024
+(arXiv 2402.02364): two pre-LN blocks, four heads, width 64, 51,717 parameters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from devexplore.systems.base import Probe, System, Variable, check_kind, in_parts, normal, positive, require, rng
+
+
+@dataclass(frozen=True)
+class RegressionSpec:
+    """Hyper-parameters. ``tasks`` is the size M of the task pool (None: a new task for every sequence, M = ∞).
+
+    ``doubled_residual``: the network published with arXiv 2402.02364 adds the residual stream twice in each block,
+    x ← 2x + attn + mlp. True gives that network, False the ordinary x ← x + attn + mlp.
+    """
+
+    steps: int = 500_000
+    dimension: int = 4
+    examples: int = 8
+    noise_variance: float = 0.125
+    tasks: int | None = None
+    width: int = 64
+    heads: int = 4
+    layers: int = 2
+    mlp_width: int = 64
+    doubled_residual: bool = False
+    batch_size: int = 256
+    peak_learning_rate: float = 3e-3
+    linear_checkpoints: int = 100
+    log_checkpoints: int = 100
+
+    def __post_init__(self) -> None:
+        positive(self, "steps", "dimension", "examples", "width", "heads", "layers", "mlp_width", "batch_size")
+        positive(self, "peak_learning_rate", "linear_checkpoints", "log_checkpoints")
+        require(self.noise_variance >= 0, f"noise_variance must not be negative, got {self.noise_variance}")
+        require(self.width % self.heads == 0, f"width {self.width} is not a multiple of {self.heads} heads")
+        require(self.tasks is None or self.tasks > 0, f"tasks must be above 0 or None, got {self.tasks}")
+
+
+PRESETS: Mapping[str, RegressionSpec] = {
+    "small": RegressionSpec(steps=10_000, linear_checkpoints=50, log_checkpoints=90),
+    "paper": RegressionSpec(doubled_residual=True),
+}
+
+
+class Attention(nn.Module):
+    """Causal multi-head attention without biases."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, position, width = x.shape
+        q, k, v = self.qkv(x).view(batch, position, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(mixed.transpose(1, 2).reshape(batch, position, width))
+
+
+class Block(nn.Module):
+    def __init__(self, spec: RegressionSpec) -> None:
+        super().__init__()
+        self.doubled = spec.doubled_residual
+        self.norm_attention = nn.LayerNorm(spec.width)
+        self.attention = Attention(spec.width, spec.heads)
+        self.norm_mlp = nn.LayerNorm(spec.width)
+        self.mlp = nn.Sequential(
+            nn.Linear(spec.width, spec.mlp_width), nn.ReLU(), nn.Linear(spec.mlp_width, spec.width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        mid = x + self.attention(self.norm_attention(x))
+        out = mid + self.mlp(self.norm_mlp(mid))
+        return x + out if self.doubled else out
+
+
+class RegressionTransformer(nn.Module):
+    """Tokens (batch, 2K, D+1) → outputs of the same shape; entry 0 of the output at an x token is the prediction ŷ."""
+
+    def __init__(self, spec: RegressionSpec) -> None:
+        super().__init__()
+        self.embed = nn.Linear(spec.dimension + 1, spec.width, bias=False)
+        self.position = nn.Parameter(torch.zeros(2 * spec.examples, spec.width))
+        self.blocks = nn.Sequential(*(Block(spec) for _ in range(spec.layers)))
+        self.norm = nn.LayerNorm(spec.width)
+        self.unembed = nn.Linear(spec.width, spec.dimension + 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.unembed(self.norm(self.blocks(self.embed(tokens) + self.position)))
+
+
+class Regression(System):
+    name: ClassVar[str] = "regression"
+    output_kinds: ClassVar[tuple[str, ...]] = ("predictions", "logits")
+    loss_units: ClassVar[str] = "squared error"
+    eval_batch: ClassVar[int] = 1024
+    pool_size: ClassVar[int] = 16_384
+    held_out_size: ClassVar[int] = 4096
+    PROBE_SIZE: ClassVar[int] = 1024
+    llc_defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, spec: RegressionSpec, folder: Path | None = None) -> None:
+        self.spec: RegressionSpec = spec
+
+    @property
+    def trivial_loss(self) -> float:
+        """ŷ = 0 (the task prior's mean) costs E[y²] = D + σ²."""
+        return self.spec.dimension + self.spec.noise_variance
+
+    def network(self) -> nn.Module:
+        return RegressionTransformer(self.spec)
+
+    def initialise(self, model: nn.Module, seed: int) -> None:
+        """Matrices U(±1/√fan_in) as in torch's Linear, positions N(0, 0.02²), LayerNorms 1 and 0."""
+        generator = rng(seed, "init")
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name == "position":
+                    parameter.copy_(0.02 * normal(generator, *parameter.shape))
+                elif parameter.ndim == 2:
+                    bound = parameter.shape[1] ** -0.5
+                    parameter.copy_(torch.from_numpy(generator.uniform(-bound, bound, parameter.shape)))
+                elif "norm" in name and name.endswith("weight"):
+                    parameter.fill_(1)
+                else:
+                    parameter.zero_()
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), lr=self.spec.peak_learning_rate, fused=True)
+
+    def learning_rate(self, step: int) -> float:
+        """Triangle: rises linearly to the peak at half time, falls linearly to zero."""
+        return self.spec.peak_learning_rate * (1 - abs(2 * (step + 0.5) / self.spec.steps - 1))
+
+    def _samples(self, generator: np.random.Generator, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        spec = self.spec
+        if spec.tasks is None:
+            task = normal(generator, n, spec.dimension)
+        else:
+            task_pool = normal(rng(seed, "tasks"), spec.tasks, spec.dimension)
+            task = task_pool[torch.from_numpy(generator.integers(spec.tasks, size=n))]
+        x = normal(generator, n, spec.examples, spec.dimension)
+        noise = spec.noise_variance**0.5 * normal(generator, n, spec.examples)
+        return x, torch.einsum("nkd,nd->nk", x, task) + noise
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, ...]:
+        return self._samples(rng(seed, "batch", step), self.spec.batch_size, seed)
+
+    def pool(self, n: int, seed: int, *, held_out: bool = False) -> tuple[Tensor, ...]:
+        return self._samples(rng(seed, "held-out" if held_out else "pool"), n, seed)
+
+    def _tokens(self, x: Tensor, y: Tensor) -> Tensor:
+        tokens = x.new_zeros(x.shape[0], 2 * x.shape[1], x.shape[2] + 1)
+        tokens[:, 0::2, 1:] = x
+        tokens[:, 1::2, 0] = y
+        return tokens
+
+    def position_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        x, y = batch
+        return (model(self._tokens(x, y))[:, 0::2, 0] - y) ** 2
+
+    def outputs(self, model: nn.Module, batch: tuple[Tensor, ...], kind: str) -> Tensor:
+        """``predictions``: ŷ_k, shape (sequence, K). ``logits``: all outputs at all 2K tokens, as the paper's ED used."""
+        check_kind(self, kind)
+        out = model(self._tokens(*batch))
+        return out[:, 0::2, 0] if kind == "predictions" else out
+
+    def output_dim(self, kind: str) -> str | None:
+        return None if kind == "predictions" else "channel"
+
+    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
+        """Adds the ICL score loss_K − loss_1 and the mean squared prediction ŷ² (near 0 when it uses the task prior)."""
+        found = super().metrics(model, held_out)
+        loss = found["position_loss"].values
+        predictions = torch.cat([self.outputs(model, part, "predictions") for part in in_parts(held_out, self.eval_batch)])
+        found["icl_score"] = Variable(
+            (),
+            loss[-1] - loss[0],
+            {"units": self.loss_units, "long_name": f"ICL score: loss of example {len(loss)} − loss of example 1"},
+        )
+        found["squared_prediction"] = Variable(
+            ("position",),
+            (predictions**2).mean(dim=0).cpu().numpy(),
+            {"units": "squared output", "long_name": "mean squared prediction at each position"},
+        )
+        return found
+
+    def probe(self, seed: int) -> Probe:
+        x, y = self._samples(rng(seed, "probe"), self.PROBE_SIZE, seed)
+        return Probe(
+            batch=(x, y),
+            variables={
+                "inputs": Variable(("sequence", "position", "dimension"), x.numpy(), {"long_name": "x"}),
+                "targets": Variable(("sequence", "position"), y.numpy(), {"long_name": "y, with its noise"}),
+                "ridge": Variable(
+                    ("sequence", "position"),
+                    ridge_predictions(x, y, self.spec.noise_variance).numpy(),
+                    {"long_name": "ridge prediction, the Bayes optimum for M = ∞"},
+                ),
+            },
+            sequence_name="sequence",
+            position_name="example",
+        )
+
+
+def ridge_predictions(x: Tensor, y: Tensor, noise_variance: float) -> Tensor:
+    """Prediction of each y_k from the pairs before it: ŵ = (XᵀX + σ²I)⁻¹Xᵀy, shape (sequence, K)."""
+    sequences, examples, dimension = x.shape
+    identity = torch.eye(dimension, dtype=torch.float64)
+    predictions = torch.zeros(sequences, examples, dtype=torch.float64)
+    x64, y64 = x.double(), y.double()
+    for k in range(1, examples):
+        seen, answers = x64[:, :k], y64[:, :k, None]
+        gram = seen.mT @ seen + noise_variance * identity
+        weights = torch.linalg.solve(gram, seen.mT @ answers)
+        predictions[:, k] = (x64[:, k] * weights[..., 0]).sum(dim=-1)
+    return predictions.float()
