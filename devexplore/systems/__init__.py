@@ -51,4 +51,4 @@ def from_recipe(recipe: Mapping[str, Any], folder: Path) -> System:
             "upgrade devexplore"
         )
     spec = spec_class(**{key: tuple(v) if isinstance(v, list) else v for key, v in recipe["spec"].items()})
-    return getattr(module, _CLASSES[name])(spec, folder)
+    return getattr(module, _CLASSES[name])(spec, folder, recipe)

@@ -8,6 +8,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,6 +61,12 @@ class System(ABC):
     loss_units: ClassVar[str]
     spec: Any
 
+    def __init__(self, spec: Any, folder: Path, stored_recipe: Mapping[str, Any] | None = None) -> None:
+        """``folder`` is the run's; ``stored_recipe`` its run.json where the run exists already."""
+        self.spec = spec
+        self.folder = folder
+        self.stored_recipe: Mapping[str, Any] = stored_recipe if stored_recipe is not None else {}
+
     @property
     def steps(self) -> int:
         """Training steps of a whole run."""
@@ -111,6 +118,10 @@ class System(ABC):
     def per_sample_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """Mean loss over positions, shape (sample,). Training minimises its mean; LLC chains sample with it."""
         return self.position_loss(model, batch).mean(dim=1)
+
+    def output_positions(self, kind: str) -> np.ndarray | None:
+        """Which positions of the probe the outputs of this kind are kept at; None: the position axis as it comes."""
+        return None
 
     def output_dim(self, kind: str) -> str | None:
         """Name of the last dimension of an output kind, or None where there is one number a position."""

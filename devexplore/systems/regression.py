@@ -7,7 +7,6 @@ at each x token the network predicts y. Setting of Raventós et al. 2023 (arXiv 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -113,8 +112,7 @@ class Regression(System):
     PROBE_SIZE: ClassVar[int] = 1024
     llc_defaults: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, spec: RegressionSpec, folder: Path | None = None) -> None:
-        self.spec: RegressionSpec = spec
+    spec: RegressionSpec
 
     @property
     def trivial_loss(self) -> float:

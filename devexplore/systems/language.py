@@ -1,0 +1,301 @@
+"""Attention-only language models, the setting in which induction heads were found to form (Olsson et al. 2022).
+
+One or two layers of attention without MLPs, LayerNorm before each, *shortformer* positions (position vectors enter only the
+inputs of queries and keys, Press et al. 2021), untied unembedding. The ``paper`` preset is the network of Hoogland et al.
+2024 (3,355,016 parameters), ``small`` one that shows the same stages in minutes on two CPU cores (107,904 parameters).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from devexplore import schema
+from devexplore.errors import MissingText
+from devexplore.systems.base import Probe, System, Variable, check_kind, in_parts, normal, positive, require, rng
+from devexplore.systems.bigrams import Bigrams, count_bigrams
+from devexplore.systems.corpus import Text, read_text, token_texts, tokenise, train_tokenizer
+
+
+@dataclass(frozen=True)
+class LanguageSpec:
+    """Hyper-parameters. ``text`` is a source of ``systems.corpus``; ``init_scale`` s draws matrices from N(0, s²/width)."""
+
+    steps: int = 50_000
+    vocabulary: int = 5_000
+    context: int = 1_024
+    width: int = 256
+    layers: int = 2
+    heads: int = 8
+    batch_size: int = 100
+    peak_learning_rate: float = 1e-3
+    warmup_steps: int = 0
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    gradient_clip: float | None = None
+    init_scale: float = 0.8
+    text: str = "sympy-tests"
+    linear_checkpoints: int = 100
+    log_checkpoints: int = 100
+
+    def __post_init__(self) -> None:
+        positive(self, "steps", "vocabulary", "context", "width", "layers", "heads", "batch_size")
+        positive(self, "peak_learning_rate", "init_scale", "linear_checkpoints", "log_checkpoints")
+        require(self.layers in (1, 2), f"layers must be 1 or 2, got {self.layers}")
+        require(self.width % self.heads == 0, f"width {self.width} is not a multiple of {self.heads} heads")
+        require(258 <= self.vocabulary <= 65_536, f"vocabulary must be between 258 and 65,536, got {self.vocabulary}")
+        require(self.context >= 8, f"context must be at least 8 tokens, got {self.context}")
+
+
+PRESETS: Mapping[str, LanguageSpec] = {
+    "small": LanguageSpec(
+        steps=14_000,
+        vocabulary=512,
+        context=128,
+        width=64,
+        heads=4,
+        batch_size=16,
+        peak_learning_rate=5e-3,
+        warmup_steps=50,
+        betas=(0.9, 0.98),
+        gradient_clip=1.0,
+        linear_checkpoints=70,
+        log_checkpoints=80,
+    ),
+    "paper": LanguageSpec(linear_checkpoints=500, log_checkpoints=1),
+}
+
+
+class ShortformerAttention(nn.Module):
+    """Causal attention whose queries and keys see x + position, and whose values see x alone."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(self, x: Tensor, position: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        located = x + position
+        q, k, v = (
+            layer(inputs).view(batch, length, self.heads, -1).transpose(1, 2)
+            for layer, inputs in ((self.query, located), (self.key, located), (self.value, x))
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+
+class AttentionOnlyTransformer(nn.Module):
+    """Token ids (batch, length ≤ context) → next-token logits (batch, length, vocabulary)."""
+
+    def __init__(self, spec: LanguageSpec) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(spec.vocabulary, spec.width)
+        self.position = nn.Parameter(torch.zeros(spec.context, spec.width))
+        self.norms = nn.ModuleList(nn.LayerNorm(spec.width) for _ in range(spec.layers))
+        self.attention = nn.ModuleList(ShortformerAttention(spec.width, spec.heads) for _ in range(spec.layers))
+        self.norm = nn.LayerNorm(spec.width)
+        self.unembed = nn.Linear(spec.width, spec.vocabulary)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens)
+        position = self.position[: tokens.shape[1]]
+        for norm, attention in zip(self.norms, self.attention, strict=True):
+            x = x + attention(norm(x), position)
+        return self.unembed(self.norm(x))
+
+
+class Language(System):
+    spec: LanguageSpec
+    name: ClassVar[str] = "language"
+    output_kinds: ClassVar[tuple[str, ...]] = ("log_probs", "logits", "true_token_logit")
+    loss_units: ClassVar[str] = "nats"
+    eval_batch: ClassVar[int] = 32
+    pool_size: ClassVar[int] = 1024
+    held_out_size: ClassVar[int] = 256
+    PROBE_SEQUENCES: ClassVar[int] = 32
+    OUTPUT_POSITIONS: ClassVar[int] = 64
+    """Full outputs are kept at this many positions, evenly spaced over the context."""
+
+    llc_defaults: ClassVar[Mapping[str, Any]] = {
+        "step_size": 1e-4,
+        "n_beta": 1000.0,
+        "localization": 3000.0,
+        "batch_size": 16,
+        "chains": 4,
+        "draws": 100,
+        "burn_in": 50,
+    }
+
+    @property
+    def trivial_loss(self) -> float:
+        """Guessing every token of the vocabulary equally costs ln(vocabulary)."""
+        return float(np.log(self.spec.vocabulary))
+
+    @cached_property
+    def text(self) -> Text:
+        """The text of this run. Raises MissingText where this machine's is not the one it was trained on."""
+        text = read_text(self.spec.text)
+        wanted = self.stored_recipe.get("text")
+        if wanted is not None and wanted["checksum"] != text.checksum:
+            raise MissingText(
+                f"{self.folder} was trained on {wanted['origin']} (checksum {wanted['checksum']}), but this machine has "
+                f"{text.origin} (checksum {text.checksum}); install that very text to train or sample further"
+            )
+        return text
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        path = self.folder / schema.TOKENIZER_FILE
+        if path.exists():
+            return Tokenizer.from_file(str(path))
+        return train_tokenizer(self.text.train, self.spec.vocabulary)
+
+    @cached_property
+    def train_tokens(self) -> np.ndarray:
+        return self._stream(self.text.train)
+
+    @cached_property
+    def held_out_tokens(self) -> np.ndarray:
+        return self._stream(self.text.held_out)
+
+    def _stream(self, texts: tuple[str, ...]) -> np.ndarray:
+        stream = tokenise(self.tokenizer, texts)
+        if len(stream) <= self.spec.context + 1:
+            raise MissingText(
+                f"text source {self.spec.text!r} gives {len(stream):,} tokens to one of its halves, fewer than one window "
+                f"of {self.spec.context + 1}; use more text or a shorter context"
+            )
+        return stream
+
+    def files(self) -> Mapping[str, str]:
+        return {schema.TOKENIZER_FILE: self.tokenizer.to_str(pretty=True)}
+
+    def recipe(self) -> dict[str, Any]:
+        return super().recipe() | {"text": {"origin": self.text.origin, "checksum": self.text.checksum}}
+
+    def network(self) -> nn.Module:
+        return AttentionOnlyTransformer(self.spec)
+
+    def initialise(self, model: nn.Module, seed: int) -> None:
+        """Matrices and positions N(0, s²/width), LayerNorms 1, biases 0."""
+        generator, scale = rng(seed, "init"), self.spec.init_scale / self.spec.width**0.5
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if parameter.ndim == 2:
+                    parameter.copy_(scale * normal(generator, *parameter.shape))
+                else:
+                    parameter.fill_(1 if "norm" in name and name.endswith("weight") else 0)
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        spec = self.spec
+        return torch.optim.AdamW(
+            model.parameters(),
+            lr=spec.peak_learning_rate,
+            betas=spec.betas,
+            weight_decay=spec.weight_decay,
+            fused=True,
+        )
+
+    def learning_rate(self, step: int) -> float:
+        """Constant after a linear warm-up."""
+        return self.spec.peak_learning_rate * min(1.0, (step + 1) / (self.spec.warmup_steps + 1))
+
+    def _windows(self, stream: np.ndarray, generator: np.random.Generator, n: int) -> Tensor:
+        length = self.spec.context + 1
+        starts = generator.integers(len(stream) - length, size=n)
+        return torch.from_numpy(stream[starts[:, None] + np.arange(length)].astype(np.int64))
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, ...]:
+        return (self._windows(self.train_tokens, rng(seed, "batch", step), self.spec.batch_size),)
+
+    def pool(self, n: int, seed: int, *, held_out: bool = False) -> tuple[Tensor, ...]:
+        if held_out:
+            return (self._windows(self.held_out_tokens, rng(seed, "held-out"), n),)
+        return (self._windows(self.train_tokens, rng(seed, "pool"), n),)
+
+    def position_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        """Cross-entropy in nats of predicting token p + 1 from tokens 0 … p, shape (sample, context)."""
+        (tokens,) = batch
+        logits = model(tokens[:, :-1])
+        return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none").view(len(tokens), -1)
+
+    def output_positions(self, kind: str) -> np.ndarray:
+        """Every position for ``true_token_logit``, at most 64 evenly spaced ones where a whole vocabulary is kept."""
+        check_kind(self, kind)
+        count = self.spec.context if kind == "true_token_logit" else min(self.OUTPUT_POSITIONS, self.spec.context)
+        return np.arange(self.spec.context).reshape(count, -1)[:, -1] if self.spec.context % count == 0 else (
+            np.linspace(0, self.spec.context - 1, count).round().astype(int)
+        )
+
+    def output_dim(self, kind: str) -> str | None:
+        return None if kind == "true_token_logit" else "vocab"
+
+    def outputs(self, model: nn.Module, batch: tuple[Tensor, ...], kind: str) -> Tensor:
+        (tokens,) = batch
+        logits = model(tokens[:, :-1])[:, self.output_positions(kind)]
+        if kind == "true_token_logit":
+            return logits.gather(-1, tokens[:, 1:, None])[..., 0]
+        return logits.log_softmax(dim=-1) if kind == "log_probs" else logits
+
+    @cached_property
+    def bigrams(self) -> Bigrams:
+        return count_bigrams(self.train_tokens, self.spec.vocabulary)
+
+    @property
+    def icl_positions(self) -> tuple[slice, slice]:
+        """Early and late stretches of the context whose mean losses the ICL score compares (late − early)."""
+        context = self.spec.context
+        return slice(context // 16, context // 8), slice(3 * context // 4, context)
+
+    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
+        """Adds the ICL score (late − early loss) and the KL divergence to the corpus' bigrams."""
+        bigrams, (tokens,) = self.bigrams, held_out
+        losses, divergences = [], []
+        for (part,) in in_parts(held_out, self.eval_batch):
+            log_probs = model(part[:, :-1]).log_softmax(dim=-1)
+            losses.append(-log_probs.gather(-1, part[:, 1:, None])[..., 0])
+            divergences.append(bigrams.divergence(part[:, :-1], log_probs))
+        position_loss = torch.cat(losses).mean(dim=0).cpu().numpy()
+        early, late = self.icl_positions
+        return {
+            "position_loss": Variable(
+                ("position",), position_loss, {"units": "nats", "long_name": "held-out loss at each position"}
+            ),
+            "icl_score": Variable(
+                (),
+                position_loss[late].mean() - position_loss[early].mean(),
+                {
+                    "units": "nats",
+                    "long_name": "ICL score: mean loss of positions "
+                    f"{late.start}–{late.stop - 1} − positions {early.start}–{early.stop - 1}",
+                },
+            ),
+            "bigram_kl": Variable(
+                (),
+                torch.cat(divergences).nanmean().cpu().numpy(),
+                {"units": "nats", "long_name": "KL divergence of the corpus' bigrams from the predictions"},
+            ),
+        }
+
+    def probe(self, seed: int) -> Probe:
+        tokens = self._windows(self.held_out_tokens, rng(seed, "probe"), self.PROBE_SEQUENCES)
+        ids, texts = tokens.numpy().astype(np.int32), np.array(token_texts(self.tokenizer))
+        dims = ("sequence", "position")
+        return Probe(
+            batch=(tokens,),
+            variables={
+                "token_id": Variable(dims, ids[:, :-1], {"long_name": "token"}),
+                "token_text": Variable(dims, texts[ids[:, :-1]], {"long_name": "token as text"}),
+                "target_id": Variable(dims, ids[:, 1:], {"long_name": "next token"}),
+                "target_text": Variable(dims, texts[ids[:, 1:]], {"long_name": "next token as text"}),
+            },
+            sequence_name="text",
+            position_name="position",
+        )
