@@ -35,7 +35,7 @@ def estimate_llc(
     per_sample_loss: (model, batch) → the loss of each sample, shape (batch,); called with other weights
         in the model, in evaluation mode. Each sample weighs the same.
     data: tensors indexed along dimension 0 (say inputs and targets). L is the mean over all of them, and
-        L(w*) is taken from one pass over all of them. They are moved to the model's device; floats become float32.
+        L(w*) comes from one pass over all of them. They move to the model's device; floats become float32.
     w_star: named weights (a ``state_dict``); None takes the model's own. The model itself is left as it was.
     baseline_batch: samples at a time in the pass at w* (memory only; the result does not depend on it).
     vectorize: see ``run_chains``.

@@ -79,12 +79,12 @@ def run_rows(
     """Walk every row for ``spec.updates`` updates (ε, nβ, γ come from ``rows``, the rest from ``spec``).
 
     Draw k is the loss at the weights *before* update burn_in + (k+1)·thinning, on the batch of that update,
-    which those weights have not seen; its baseline is the same batch's loss at w*. ``baselines`` holds the loss of
-    every sample at every checkpoint's w*.
+    which those weights have not seen; its baseline is the same batch's loss at w*. ``baselines`` holds the
+    loss of every sample at every checkpoint's w*.
 
     A row has diverged when its loss or weights are not finite, or its batch loss exceeded
     L* + 10⁴·(P/(2nβ) + |L*|), where P/(2nβ) is the excess loss of P well-tempered regular weights. It is
-    retired and the others walk on. (Rows are looked at every few dozen steps, so that accelerators never wait.)
+    retired and the others walk on. (Rows are looked at every few dozen steps: accelerators never wait.)
     """
     n_rows, n_parameters = len(rows.keys), anchors.shape[1]
     full_batch = spec.batch_size >= baselines.shape[1]

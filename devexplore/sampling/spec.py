@@ -29,8 +29,8 @@ class LLCSpec:
     thinning: updates per kept draw. A chain makes ``burn_in + draws·thinning`` updates.
     seed: chain c draws its batches and noise from (seed, c) alone.
     shared_noise: True gives chain c the same batches and noise at every checkpoint (common random numbers),
-        so that differences between checkpoints are measured more sharply than the values themselves. False mixes
-        the checkpoint's weights into the seed, so that checkpoints are independent.
+        so that differences between checkpoints are measured more sharply than the values themselves. False
+        mixes the checkpoint's weights into the seed, so that checkpoints are independent.
 
     Raises InvalidSpec where a value is outside what it may be.
     """
