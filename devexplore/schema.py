@@ -4,7 +4,13 @@ One run is one tree of groups (an ``xarray.DataTree`` in Zarr 3). ``step`` is a 
 never a list index, and lives in every group, because groups may have measured different checkpoints.
 """
 
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from devexplore.errors import SchemaError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 FORMAT: Final = "devexplore-run"
 FORMAT_VERSION: Final = 1
@@ -36,3 +42,63 @@ OUTPUT_KINDS: Final = ("log_probs", "predictions", "logits", "true_token_logit")
 
 CHAIN_OK: Final = 0
 CHAIN_DIVERGED: Final = 1
+
+_EACH_TOKEN: Final = (STEP, "sequence", "position")
+_EACH_DRAW: Final = (STEP, "chain", "draw")
+
+REQUIRED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    CHECKPOINTS: {name: (STEP,) for name in ("train_loss", "learning_rate", "samples_seen", CONTENT_HASH)},
+    OUTPUTS: {"output": _EACH_TOKEN},  # some kinds have one more dimension behind
+    LOSSES: {"token_loss": _EACH_TOKEN, "test_loss": (STEP,)},
+    METRICS: {"weight_norm": (STEP,), "position_loss": (STEP, "position")},
+    CHAINS: {
+        "loss": _EACH_DRAW,
+        "baseline": _EACH_DRAW,
+        "status": (STEP, "chain"),
+        "distance": (STEP, "chain"),
+        "init_loss": (STEP,),
+    },
+    LLC: {
+        name: (STEP,)
+        for name in (
+            "llc",
+            "llc_se",
+            "rhat",
+            "ess",
+            "excess_loss",
+            "relative_distance",
+            "diverged_chains",
+        )
+    },
+}
+"""Variables that a group must have if it is there, with the dimensions they begin with."""
+
+
+def check(tree: "xr.DataTree") -> None:
+    """Check that every group that is there has its variables, with their dimensions, on increasing steps.
+
+    Groups of other names are the user's own and pass. Raises ``SchemaError`` naming every problem found.
+    """
+    problems = list(_problems(tree))
+    if problems:
+        raise SchemaError(
+            f"not as devexplore stores measurements: {'; '.join(problems)}; measure these again"
+        )
+
+
+def _problems(tree: "xr.DataTree") -> Iterator[str]:
+    for node in tree.subtree:
+        group = node.path.lstrip("/")
+        required = REQUIRED.get(group.split("/")[0], {})
+        if len(node.variables) == 0:
+            continue
+        for name, dims in required.items():
+            if name not in node.variables:
+                yield f"{group} lacks {name}({', '.join(dims)})"
+            elif node.variables[name].dims[: len(dims)] != dims:
+                found = ", ".join(map(str, node.variables[name].dims))
+                yield f"{group}/{name} has dimensions ({found}) where ({', '.join(dims)}) was expected"
+        if STEP in node.indexes:
+            steps = node.indexes[STEP]
+            if not (steps.is_monotonic_increasing and steps.is_unique):
+                yield f"{group}/{STEP} is not increasing"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from devexplore.errors import DamagedStore, MissingExtra, RunNotFound
-from devexplore.schema import MEASURED, STORE_FOLDER, STORE_ZIP
+from devexplore.schema import MEASURED, RUN_FILE
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -42,19 +42,15 @@ def open_files(path: str | os.PathLike[str], read_only: bool) -> "ZarrStore":
     return LocalStore(path, read_only=read_only)
 
 
-def run_of(path: str | os.PathLike[str]) -> str:
-    """What to name in a command: the run's folder if the store lies in one, else the store."""
-    parent, _, name = os.fspath(path).replace(os.sep, "/").rpartition("/")
-    return parent or "." if name in (STORE_FOLDER, STORE_ZIP) else os.fspath(path)
-
-
 def damaged(path: str | os.PathLike[str], file: str, reason: str) -> DamagedStore:
-    """The error for one unreadable file of the store at ``path``, with the remedy."""
-    run = run_of(path)
+    """The error for one unreadable file of the store at ``path``, with the remedy that fits its place."""
     if is_url(path) or Path(path).is_file():
         remedy = "copy the run again"
-    else:
+    elif (Path(path).parent / RUN_FILE).exists():
+        run = Path(path).parent
         remedy = f"run `devexplore check {run} --repair`, then `devexplore measure {run}`"
+    else:
+        remedy = f"call devexplore.store.Store({os.fspath(path)!r}, mode='a').repair() and measure again"
     return DamagedStore(f"{os.fspath(path)}/{file}: {reason}; {remedy}")
 
 

@@ -125,7 +125,9 @@ def _variable(
     dimensions = getattr(array.metadata, "dimension_names", None) or ()
     on_steps = rows if STEP in dimensions else None
     data = indexing.LazilyIndexedArray(_StoredArray(array, on_steps, path))
-    cached: Any = indexing.CopyOnWriteArray(indexing.MemoryCachedArray(data))
+    # As xarray's own backends do: what was read whole is kept. The type stubs know only real arrays.
+    cached: Any = indexing.MemoryCachedArray(data)
+    cached = indexing.CopyOnWriteArray(cached)
     return xr.Variable(dimensions, cached, dict(array.attrs), fastpath=True)
 
 

@@ -58,7 +58,7 @@ class Store:
 
         Reading a damaged file raises ``DamagedStore`` at the moment it is read.
         """
-        if self.mode == "a" and not (Path(self.path) / "zarr.json").exists():
+        if self._is_empty():
             return xr.DataTree()
         try:
             root = zarr.open_group(
@@ -69,11 +69,11 @@ class Store:
                 if isinstance(member, zarr.Group) and any(True for _ in member.arrays()):
                     groups[name] = open_group(member, self.path)
             return xr.DataTree.from_dict(groups)
-        except FileNotFoundError as error:
-            raise SchemaError(f"{self.path}: no Zarr 3 store; expected a file zarr.json in it") from error
-        except DECODING_ERRORS as error:
+        except (*DECODING_ERRORS, KeyError) as error:
             for damage in find_damage(self._files):
                 raise damaged(self.path, damage.file, damage.reason) from error
+            if isinstance(error, FileNotFoundError):
+                raise SchemaError(f"{self.path}: no Zarr 3 store; expected a file zarr.json in it") from error
             raise
 
     def writer(
@@ -168,6 +168,12 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, mode={self.mode!r})"
+
+    def _is_empty(self) -> bool:
+        """Whether nothing was ever written; a first write that was killed may have left an empty folder."""
+        if is_url(self.path) or Path(self.path).is_file():
+            return False
+        return not Path(self.path).is_dir() or not any(Path(self.path).iterdir())
 
     def _require_folder(self) -> None:
         if is_url(self.path):

@@ -1,0 +1,255 @@
+"""A run: one folder with its recipe, its checkpoints and what was measured on them.
+
+Importing this module loads neither torch nor panel.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+import xarray as xr
+
+from devexplore.checkpoints import LocalCheckpoints
+from devexplore.errors import CheckpointNotFound, NotMeasured, RunNotFound, SchemaError
+from devexplore.schema import (
+    CHECKPOINTS_FOLDER,
+    FORMAT,
+    FORMAT_VERSION,
+    RUN_FILE,
+    STEP,
+    STORE_FOLDER,
+    STORE_ZIP,
+    SYSTEMS,
+)
+from devexplore.store import Store
+
+CACHE_VARIABLE: Final = "DEVEXPLORE_CACHE"
+"""Environment variable that moves the user cache."""
+
+_MEASURED_BY: Final = {"chains": "llc"}  # groups that come with another
+
+
+class Run:
+    """A thin, lazy view of one run folder. Nothing is read before it is asked for, except ``run.json``.
+
+    ``dataset("losses")`` is what most need. Groups that the run's own store lacks are looked for in a store
+    in the user's cache, where outputs of packed or read-only runs are kept.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.recipe: dict[str, Any] = read_recipe(self.path)
+        self.name = str(self.recipe.get("name", self.path.resolve().name))
+        self.system = str(self.recipe["system"])
+        self._stores: list[Store] = []
+        self._trees: list[xr.DataTree] | None = None
+
+    @property
+    def store_path(self) -> Path:
+        """The run's own store: the folder, or the packed zip if there is no folder."""
+        folder, packed = self.path / STORE_FOLDER, self.path / STORE_ZIP
+        return packed if packed.is_file() and not folder.is_dir() else folder
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """Everything measured in the run's own store, lazily. ``refresh`` looks again."""
+        return self._open_trees()[0]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups that hold something, such as ``losses`` and ``outputs/log_probs``, sorted."""
+        found = {
+            node.path.lstrip("/")
+            for tree in self._open_trees()
+            for node in tree.subtree
+            if node.path != "/" and len(node.variables) > 0 and node.sizes.get(STEP, 1) > 0
+        }
+        return tuple(sorted(found))
+
+    def has(self, group: str) -> bool:
+        """Whether this group holds at least one measured step (or, without steps, is there)."""
+        return group in self.groups
+
+    def dataset(self, group: str) -> xr.Dataset:
+        """One group, lazily. Damage is told as ``DamagedStore`` when the damaged file is read.
+
+        Raises ``NotMeasured``, naming the command that makes it.
+        """
+        if group not in self.groups:
+            held = ", ".join(self.groups) or "nothing yet"
+            only = _MEASURED_BY.get(group.split("/")[0], group.split("/")[0])
+            raise NotMeasured(
+                f"{self.path}: {group!r} is not measured (measured: {held}); "
+                f"run `devexplore measure {self.path} --only {only}`"
+            )
+        for tree in self._open_trees():
+            if f"/{group}" in tree.groups:
+                found = tree[group].to_dataset()
+                if found.sizes.get(STEP, 1) > 0:
+                    return found
+        raise NotMeasured(f"{self.path}: {group!r} was removed while it was being opened; open the run again")
+
+    @cached_property
+    def checkpoints(self) -> LocalCheckpoints:
+        """The checkpoints in the run's folder. Raises ``CheckpointNotFound`` if it was shipped without."""
+        folder = self.path / CHECKPOINTS_FOLDER
+        if not folder.is_dir():
+            raise CheckpointNotFound(
+                f"{self.path}: no folder {CHECKPOINTS_FOLDER}/ in this run; it shows what was measured"
+            )
+        return LocalCheckpoints(folder)
+
+    @cached_property
+    def cache_dir(self) -> Path:
+        """This run's folder in the user's cache (``DEVEXPLORE_CACHE`` if set); it may not exist yet.
+
+        Its name holds a hash of run.json and of every checkpoint: other weights never find old results.
+        """
+        digest = hashlib.sha256((self.path / RUN_FILE).read_bytes())
+        try:
+            for step in self.checkpoints.steps:
+                digest.update(f"{step} {self.checkpoints.content_hash(step)}\n".encode())
+        except CheckpointNotFound:
+            pass  # shipped without, or not yet trained
+        return _user_cache() / f"{self.path.resolve().name}-{digest.hexdigest()[:16]}"
+
+    def output_store(self) -> Store:
+        """The store, open for writing, in which outputs of this run go; close it, or use it in ``with``.
+
+        The run's own store; or, if that is packed or cannot be written, one in ``cache_dir``. Call
+        ``refresh`` after writing.
+        """
+        own = self.store_path
+        if own.is_file() or not os.access(own if own.is_dir() else self.path, os.W_OK):
+            own = self.cache_dir / STORE_FOLDER
+        return Store(own, mode="a")
+
+    def refresh(self) -> None:
+        """Forget what was opened, so that newly measured steps are seen."""
+        for store in self._stores:
+            store.close()
+        self._stores, self._trees = [], None
+
+    def close(self) -> None:
+        """Let go of open files; the run opens them again when it needs them."""
+        self.refresh()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, system={self.system!r}, groups={list(self.groups)})"
+
+    def _open_trees(self) -> list[xr.DataTree]:
+        if self._trees is None:
+            paths = [self.store_path]
+            # Hashing the checkpoints of a large run takes a while: only if something may be in the cache.
+            if any(_user_cache().glob(f"{self.path.resolve().name}-*")):
+                paths.append(self.cache_dir / STORE_FOLDER)
+            trees = []
+            for path in paths:
+                if path.exists():
+                    self._stores.append(Store(path))
+                    trees.append(self._stores[-1].open())
+                else:
+                    trees.append(xr.DataTree())
+            self._trees = trees
+        return self._trees
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """Open a run's folder, or a bundled run by its name (``language``).
+
+    Raises ``RunNotFound`` (nothing there; names what is near) or ``SchemaError`` (there, but no run; says
+    what was found and how to go on).
+    """
+    asked, bundled = Path(path), bundled_runs()
+    if asked.name == RUN_FILE and asked.is_file():
+        asked = asked.parent
+    if not asked.exists() and asked.name in bundled and str(asked.parent) in (".", "data"):
+        asked = bundled[asked.name]
+    if not asked.exists():
+        raise RunNotFound(_nothing_there(asked, bundled))
+    if not (asked / RUN_FILE).is_file():
+        raise SchemaError(_no_run(asked))
+    return Run(asked)
+
+
+def bundled_runs() -> dict[str, Path]:
+    """Runs that come with the package, by name; in a checkout, those in its folder ``data``."""
+    package = Path(__file__).parent
+    runs: dict[str, Path] = {}
+    for folder in (package.parent / "data", package / "bundled"):  # the later, the package's own, wins
+        if folder.is_dir():
+            runs.update({found.parent.name: found.parent for found in folder.glob(f"*/{RUN_FILE}")})
+    return dict(sorted(runs.items()))
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """The content of ``run.json``. Raises ``SchemaError`` if it is broken, foreign or too new."""
+    file = folder / RUN_FILE
+    try:
+        recipe = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # broken JSON or broken UTF-8
+        raise SchemaError(
+            f"{file}: no readable JSON ({error}); restore it from where the run came"
+        ) from error
+    except FileNotFoundError as error:
+        raise SchemaError(_no_run(folder)) from error
+    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
+        raise SchemaError(f'{file}: expected "format": "{FORMAT}" in it; this is no run of devexplore')
+    version = recipe.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise SchemaError(f'{file}: expected "version": {FORMAT_VERSION}, got {version!r}')
+    if version > FORMAT_VERSION:
+        raise SchemaError(
+            f"{file}: written by a newer devexplore (format {version}, this one reads {FORMAT_VERSION}); "
+            "`pip install --upgrade devexplore`"
+        )
+    if recipe.get("system") not in SYSTEMS:
+        raise SchemaError(
+            f'{file}: expected "system" to be one of {", ".join(SYSTEMS)}, got {recipe.get("system")!r}'
+        )
+    return recipe
+
+
+def _user_cache() -> Path:
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_cache_path("devexplore")
+
+
+def _nothing_there(asked: Path, bundled: dict[str, Path]) -> str:
+    siblings = {}
+    if asked.parent.is_dir():
+        siblings = {found.parent.name: found.parent for found in asked.parent.glob(f"*/{RUN_FILE}")}
+    near = difflib.get_close_matches(asked.name, [*siblings, *bundled], n=1, cutoff=0.5)
+    hint = f"; did you mean {siblings.get(near[0], near[0])}?" if near else ""
+    names = f"; bundled runs: {', '.join(bundled)}" if bundled else ""
+    return f"{asked}: no such run{hint}{names}"
+
+
+def _no_run(asked: Path) -> str:
+    """What lies here instead of a run, and how to go on."""
+    if not asked.is_dir():
+        return f"{asked}: expected the folder of a run, which holds {RUN_FILE}; this is a file"
+    if (asked.resolve().parent / RUN_FILE).is_file():
+        return f"{asked}: no {RUN_FILE} here, it is a part of {asked.resolve().parent}; open that"
+    inside = sorted(found.parent.name for found in asked.glob(f"*/{RUN_FILE}"))
+    if inside:
+        return (
+            f"{asked}: no {RUN_FILE} here, but runs lie in it: {', '.join(inside)}; open {asked / inside[0]}"
+        )
+    for folder in (asked, asked / CHECKPOINTS_FOLDER):
+        try:
+            count = len(LocalCheckpoints(folder))
+        except (CheckpointNotFound, SchemaError):
+            continue
+        return (
+            f"{asked}: no {RUN_FILE} here, but {count} checkpoints in {folder}; "
+            f"make a run of them with `devexplore import {asked} --out RUN`"
+        )
+    found = sorted(entry.name for entry in asked.iterdir())
+    listing = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    return f"{asked}: no run, for want of {RUN_FILE}; found {listing or 'an empty folder'}"
