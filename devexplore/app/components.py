@@ -1,0 +1,99 @@
+"""The page's parts as Panel components: each receives data once; steps reach it through the browser's own bus.
+
+``Shell`` is the bridge: it mirrors the Selection into the browser and carries the browser's changes back, a few
+hundred bytes a change. The viewers know only their data and the bus, so a step costs no figure and, beyond that one
+message, no server.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import param
+from panel.custom import Child, JSComponent
+
+from devexplore.app.selection import Selection
+from devexplore.views.style import css_variables
+
+HERE = Path(__file__).parent
+PLOTLY_CSS = (Path(pn.__file__).parent / "dist" / "css" / "models" / "plotly.css").read_text(encoding="utf-8")
+
+
+def script(*names: str) -> str:
+    """Our JavaScript files as one module: offline there is no import map, so parts are joined here."""
+    return "\n".join((HERE / "javascript" / f"{name}.js").read_text(encoding="utf-8") for name in names)
+
+
+def sheet(*names: str) -> list[str]:
+    """Our style sheets' text."""
+    return [(HERE / "css" / f"{name}.css").read_text(encoding="utf-8") for name in names]
+
+
+class Viewer(JSComponent):
+    """A pane: draws ``payload`` (JSON, see payload.py) and follows the bus named ``bus``."""
+
+    payload = param.String("", doc="What to draw, or {'message': …} saying what would measure it.")
+    progress = param.String("", doc="JSON of a running computation; empty when none runs.")
+    bus = param.String("", doc="Name of the page's bus in the browser.")
+
+    __abstract = True
+
+
+class Timeline(Viewer):
+    """Loss, LLC and strips over log-steps."""
+
+    _esm = script("bus", "pane", "figure", "timeline")
+    _stylesheets = [PLOTLY_CSS, *sheet("common", "timeline")]
+
+
+class Trajectory(Viewer):
+    """PC1–3 in space and in three planes."""
+
+    _esm = script("bus", "pane", "figure", "trajectory")
+    _stylesheets = [PLOTLY_CSS, *sheet("common", "trajectory")]
+
+
+class Tokens(Viewer):
+    """Loss change per token, on text or on a grid."""
+
+    limit = param.Number(1.0, doc="Colour limit between the two custom steps.")
+
+    _esm = script("bus", "pane", "tokens")
+    _stylesheets = sheet("common", "tokens")
+
+
+class Shell(JSComponent):
+    """Header, player, help and the grid that holds the panes."""
+
+    payload = param.String("", doc="The run: name, description, steps, stages, loss.")
+    state = param.String("", doc="The Selection at the start, as JSON.")
+    query = param.String("", doc="The Selection as a URL query; the browser shows it in its address.")
+    bus = param.String("", doc="Name of the page's bus in the browser.")
+    timeline = Child(doc="Pane.")
+    trajectory = Child(doc="Pane.")
+    tokens = Child(doc="Pane.")
+
+    _esm = script("bus", "pane", "player", "shell")
+    _stylesheets = [css_variables(), *sheet("common", "shell")]
+
+    def __init__(self, selection: Selection, **params: Any) -> None:
+        self._selection = selection
+        self._heard: dict[str, Any] = {}
+        super().__init__(state=selection.to_json(), query=selection.query(), **params)
+        selection.param.watch(self._tell, list(selection.state()))
+
+    def _handle_msg(self, data: Mapping[str, Any]) -> None:
+        """The browser changed the Selection."""
+        self._heard = dict(data)
+        try:
+            self._selection.apply(data)
+        finally:
+            self._heard = {}
+
+    def _tell(self, *events: param.parameterized.Event) -> None:
+        """The Selection changed: the address follows, and the browser hears what it does not know yet."""
+        self.query = self._selection.query()
+        patch = {e.name: e.new for e in events if self._heard.get(e.name, self) != e.new}
+        if patch:
+            self._send_msg(patch)

@@ -1,0 +1,120 @@
+"""What the page derives from a run: read once, computed once, shared by all browser sessions.
+
+Quick things (losses, LLC, stages) are read when asked for. Essential dynamics may need a forward pass at every
+checkpoint on first opening: that is a ``Job`` in a background thread, whose progress a page can poll.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from devexplore.analysis.dynamics import essential_dynamics
+from devexplore.analysis.stages import find_stages
+from devexplore.errors import DevexploreError
+from devexplore.measure import ensure_outputs
+from devexplore.run import Run
+
+READ_ERRORS = (DevexploreError, OSError, ValueError, KeyError, RuntimeError)
+"""What reading a run that changes or breaks while it is open can raise: the page says so and stays alive."""
+
+
+class Job:
+    """One computation in the background, with progress: done of total, and the seconds left."""
+
+    def __init__(
+        self, work: Callable[[Callable[[int, int, str], None]], Any], pool: ThreadPoolExecutor
+    ) -> None:
+        self.done, self.total, self.text = 0, 0, "waiting"
+        self._started = time.monotonic()
+        self._ahead = 0
+        self.future: Future[Any] = pool.submit(work, self._progress)
+
+    def _progress(self, done: int, total: int, text: str) -> None:
+        if self.total != total:  # a new phase: what was cached already must not flatter the estimate
+            self._started, self._ahead = time.monotonic(), done
+        self.done, self.total, self.text = done, total, text
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated from the pace so far; None before there is one."""
+        made = self.done - self._ahead
+        if made <= 0:
+            return None
+        return (time.monotonic() - self._started) / made * (self.total - self.done)
+
+
+class DerivedRun:
+    """A run and what follows from it. Safe to share between threads and sessions."""
+
+    def __init__(self, run: Run, pool: ThreadPoolExecutor) -> None:
+        self.run = run
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._dynamics: Job | None = None
+
+    def group(self, name: str) -> xr.Dataset | None:
+        """A measured group, loaded; None when it was not measured."""
+        return self.run.dataset(name).load() if self.run.has(name) else None
+
+    @cached_property
+    def losses(self) -> xr.Dataset | None:
+        return self.group("losses")
+
+    @cached_property
+    def llc(self) -> xr.Dataset | None:
+        return self.group("llc")
+
+    @cached_property
+    def checkpoints(self) -> xr.Dataset | None:
+        return self.group("checkpoints")
+
+    @cached_property
+    def metrics(self) -> xr.Dataset | None:
+        return self.group("metrics")
+
+    @cached_property
+    def probe(self) -> xr.Dataset | None:
+        return self.group("probe")
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """The steps that the player visits: those of the checkpoints, else of whatever was measured."""
+        for held in (self.losses, self.llc, self.checkpoints, self.metrics):
+            if held is not None and held.sizes["step"] > 0:
+                return held["step"].values.astype(int)
+        return np.asarray(self.run.checkpoints.steps, dtype=int)
+
+    @cached_property
+    def loss(self) -> xr.DataArray | None:
+        """The loss that stages and status speak of: the probe's where measured, else the training loss."""
+        if self.losses is not None:
+            return self.losses["test_loss"]
+        if self.checkpoints is not None and "train_loss" in self.checkpoints:
+            return self.checkpoints["train_loss"]
+        return None
+
+    @cached_property
+    def stages(self) -> xr.Dataset | None:
+        """Stages of the LLC curve (of the loss where there is no LLC: then of no type); None with neither."""
+        return find_stages(self.run) if self.llc is not None or self.loss is not None else None
+
+    @property
+    def dynamics(self) -> Job:
+        """Essential dynamics (the job's result), started on first use."""
+        with self._lock:
+            if self._dynamics is None:
+                self._dynamics = Job(self._compute_dynamics, self._pool)
+            return self._dynamics
+
+    def _compute_dynamics(self, progress: Callable[[int, int, str], None]) -> xr.Dataset:
+        torch.set_num_threads(1)  # leave the other cores to the page and to what else runs on this machine
+        output = ensure_outputs(self.run, kind=None, progress=progress)
+        progress(0, 0, "principal components")
+        return essential_dynamics(output)

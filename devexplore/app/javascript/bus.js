@@ -1,0 +1,103 @@
+// One page's state in the browser. Viewers subscribe; whoever changes it calls set(). Changes of one animation frame
+// arrive together, so fast scrubbing never queues up work.
+
+const BUSES = (globalThis.devexploreBuses ??= new Map());
+
+function openBus(name) {
+  if (!BUSES.has(name)) BUSES.set(name, new Bus());
+  return BUSES.get(name);
+}
+
+class Bus {
+  state = {};   // the Selection
+  shared = {};  // the run: steps, stages, loss
+  listeners = new Set();
+  pending = {};
+  frame = 0;
+
+  set(patch, origin = "page") {
+    for (const [key, value] of Object.entries(patch)) this.pending[key] = {value, origin};
+    this.schedule();
+  }
+
+  share(run) {
+    this.shared = run;
+    this.sharedChanged = true;
+    this.schedule();
+  }
+
+  schedule() {
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.flush());
+  }
+
+  flush() {
+    this.frame = 0;
+    const changed = new Map();
+    for (const [key, {value, origin}] of Object.entries(this.pending)) {
+      if (JSON.stringify(this.state[key]) === JSON.stringify(value)) continue;
+      this.state[key] = value;
+      changed.set(key, origin);
+    }
+    this.pending = {};
+    if (this.sharedChanged) changed.set("shared", "server");
+    this.sharedChanged = false;
+    if (changed.size) for (const listener of [...this.listeners]) listener(changed);
+  }
+
+  subscribe(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  get ready() { return Boolean(this.shared.steps?.length) && "step" in this.state; }
+
+  // The step as a value; the Selection's -1 means the last one.
+  get step() {
+    const {steps} = this.shared;
+    return this.state.step < 0 ? steps.at(-1) : this.state.step;
+  }
+
+  get index() { return nearest(this.shared.steps, this.step); }
+
+  get stage() { return this.stageAt(this.step); }
+
+  stageAt(step) {
+    const {stages} = this.shared;
+    return stages.findIndex((s, i) => step >= s.start && (step < s.end || (i === stages.length - 1 && step <= s.end)));
+  }
+
+  goTo(index) {
+    const {steps} = this.shared;
+    this.set({step: steps[Math.max(0, Math.min(steps.length - 1, index))]});
+  }
+}
+
+// Index of the step nearest to `at` among sorted steps, nearest as the timeline shows them: in log(1 + step).
+function nearest(sorted, at) {
+  let low = 0, high = sorted.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] <= at) low = middle; else high = middle;
+  }
+  const far = i => Math.abs(logStep(sorted[i]) - logStep(Math.max(0, at)));
+  return far(high) < far(low) ? high : low;
+}
+
+// payload.py's typed arrays
+function decode(array) {
+  if (!array?.bdata) return array;
+  const bytes = Uint8Array.from(atob(array.bdata), c => c.charCodeAt(0));
+  return array.dtype === "f4" ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer);
+}
+
+const logStep = step => Math.log10(1 + step);
+const wholeNumber = value => Math.round(value).toLocaleString("en-US");
+
+function shortNumber(value) {
+  if (value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 1e5 || (size > 0 && size < 1e-3)) return value.toExponential(1);
+  return value.toLocaleString("en-US", {maximumSignificantDigits: size >= 1000 ? 4 : 3});
+}
+
+const signed = value => (value > 0 ? "+" : value < 0 ? "−" : "±") + shortNumber(Math.abs(value));

@@ -1,0 +1,81 @@
+// Plotly (the one that Panel bundles) and a layer of our own above it. A figure is drawn once; the current step moves
+// in the layer, which costs no redraw.
+
+const CONFIG = {
+  displaylogo: false,
+  showSendToCloud: false,
+  doubleClick: "reset",
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetCameraLastSave3d",
+    "tableRotation", "hoverClosest3d", "orbitRotation"],
+  toImageButtonOptions: {format: "svg", filename: "devexplore"},
+};
+
+async function plotly() {
+  for (let waited = 0; !window.Plotly; waited += 50) {
+    if (waited > 15000) throw new Error("Plotly did not load; reload the page");
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
+  return window.Plotly;
+}
+
+class Figure {
+  constructor(host, label) {
+    this.plot = h("div", {class: "plot", role: "img", "aria-label": label});
+    this.layer = svg("svg", {class: "layer", "aria-hidden": "true"});
+    host.append(this.plot, this.layer);
+    this.place = () => {};
+    this.drawn = false;
+    this.resizing = new ResizeObserver(() => this.resize());
+    this.resizing.observe(host);
+  }
+
+  async draw(figure, config = {}) {
+    const Plotly = await plotly();
+    const first = !this.drawn;
+    figure.layout.autosize = true;
+    await Plotly.react(this.plot, figure.data, figure.layout, {...CONFIG, ...config});
+    this.drawn = true;
+    if (first) {
+      this.plot.on("plotly_afterplot", () => this.placed());
+      this.plot.on("plotly_relayouting", () => this.place());
+    }
+    this.placed();
+  }
+
+  placed() {
+    for (const button of this.plot.querySelectorAll(".modebar-btn")) {
+      button.setAttribute("aria-label", button.dataset.title ?? "chart tool");
+    }
+    this.place();
+  }
+
+  resize() {
+    cancelAnimationFrame(this.waiting);
+    this.waiting = requestAnimationFrame(() => {
+      if (this.drawn && this.plot.offsetWidth > 0 && this.plot.offsetHeight > 0) window.Plotly.Plots.resize(this.plot);
+    });
+  }
+
+  // Show the traces whose layer the predicate accepts; traces without a layer stay.
+  show(visible) {
+    const indices = [], values = [];
+    this.plot.data.forEach((trace, i) => {
+      const wanted = visible(trace.meta?.layer);
+      if (wanted !== undefined && (trace.visible ?? true) !== wanted) { indices.push(i); values.push(wanted); }
+    });
+    if (indices.length) window.Plotly.restyle(this.plot, {visible: values}, indices);
+  }
+
+  axis(name) { return this.plot._fullLayout[name]; }
+
+  // Data to pixels within the pane, for an axis pair.
+  pixel(x, y, xName = "xaxis", yName = "yaxis") {
+    const xa = this.axis(xName), ya = this.axis(yName);
+    return [xa._offset + xa.l2p(x), ya._offset + ya.l2p(y)];
+  }
+
+  remove() {
+    this.resizing.disconnect();
+    if (this.drawn) window.Plotly.purge(this.plot);
+  }
+}

@@ -1,0 +1,117 @@
+// The page's frame: header, player, help, the panes' places; and the bridge between the Selection and the bus.
+
+const SEND_EVERY_MS = 90;
+
+const KEYS = [
+  ["← →", "one checkpoint back, on"],
+  ["Shift ← →", "previous, next stage boundary or cusp"],
+  ["Space", "play, pause"],
+  ["c  e  v  r", "circles, evolute, vertices, raw points"],
+  ["s", "colour by stage or by step"],
+  ["[  ]", "in the tokens: previous, next token"],
+  ["t", "light, dark"],
+  ["?", "this help"],
+  ["Esc", "close help, unlock the token"],
+];
+
+const isTyping = node => node?.isContentEditable || ["TEXTAREA", "SELECT"].includes(node?.tagName)
+  || (node?.tagName === "INPUT" && node.type !== "range");
+
+function render({model, el}) {
+  const bus = openBus(model.bus);
+  const start = JSON.parse(model.state);
+  delete start.version;
+
+  const theme = h("button", {type: "button", class: "icon", onclick: () => bus.set({theme: bus.state.theme === "dark" ? "light" : "dark"})});
+  const chooser = select("Run", [], name => bus.set({run: name}));
+  const description = h("p", {class: "description"});
+  const help = h("dialog", {class: "help", "aria-label": "Keys"},
+    h("h2", {}, "Keys"),
+    h("dl", {}, ...KEYS.flatMap(([keys, what]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what)])),
+    h("button", {type: "button", class: "plain", onclick: () => help.close()}, "Close"));
+  const ask = h("button", {type: "button", class: "icon", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => help.showModal()}, "?");
+  const player = buildPlayer(bus);
+  const places = ["timeline", "trajectory", "tokens"].map(name => {
+    const place = h("div", {class: `place ${name}`});
+    place.append(model.get_child(name));
+    return place;
+  });
+  const root = h("div", {class: "theme page"},
+    h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, description, theme, ask),
+    player.node, h("main", {}, ...places), help);
+  el.replaceChildren(root);
+
+  // Browser → Python: at once when quiet, else every SEND_EVERY_MS the latest values.
+  let waiting = {}, timer = 0, sent = 0;
+  const send = () => {
+    timer = 0;
+    sent = performance.now();
+    model.send_msg(waiting);
+    waiting = {};
+  };
+  const stop = bus.subscribe(changed => {
+    for (const [key, origin] of changed) if (origin === "page") waiting[key] = bus.state[key];
+    if (Object.keys(waiting).length && !timer) timer = setTimeout(send, Math.max(0, sent + SEND_EVERY_MS - performance.now()));
+    if (changed.has("theme")) dress();
+    if (changed.has("shared")) introduce();
+    if (changed.has("run")) chooser.value = bus.state.run;
+    if (bus.ready) player.show(changed);
+  });
+  // Python → browser
+  const hear = patch => bus.set(patch, "server");
+  model.on("msg:custom", hear);
+
+  const dress = () => {
+    const dark = bus.state.theme === "dark";
+    root.dataset.theme = dark ? "dark" : "light";
+    theme.textContent = dark ? "☀" : "☾";
+    theme.title = dark ? "Light theme (t)" : "Dark theme (t)";
+    theme.setAttribute("aria-label", dark ? "Light theme" : "Dark theme");
+    document.body.style.background = getComputedStyle(root).getPropertyValue("--page");
+  };
+
+  const introduce = () => {
+    const {runs, description: words} = bus.shared;
+    chooser.fill(runs.map(run => [run.name, run.label]), bus.state.run);
+    description.textContent = words;
+    description.title = words;
+  };
+
+  const readPayload = () => {
+    const payload = JSON.parse(model.payload);
+    if (payload.message) { description.textContent = `${payload.message.title}: ${payload.message.text}`; return; }
+    payload.loss.step = decode(payload.loss.step);
+    payload.loss.value = decode(payload.loss.value);
+    bus.share(payload);
+  };
+  model.on("payload", readPayload);
+  model.on("query", () => history.replaceState(null, "", location.pathname + model.query));
+
+  const onKey = event => {
+    const node = event.composedPath()[0];
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(node) || help.open || !bus.ready) return;
+    const flips = {c: "circles", e: "evolute", v: "vertices", r: "raw"};
+    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+      const by = event.key === "ArrowLeft" ? -1 : 1;
+      if (event.shiftKey) player.jump(by); else bus.goTo(bus.index + by);
+    } else if (event.key === " " && node?.tagName !== "BUTTON") player.toggle();
+    else if (flips[event.key]) bus.set({[flips[event.key]]: !bus.state[flips[event.key]]});
+    else if (event.key === "s") bus.set({colour: bus.state.colour === "stage" ? "step" : "stage"});
+    else if (event.key === "t") theme.click();
+    else if (event.key === "?") help.showModal();
+    else if (event.key === "Escape") bus.set({token: -1});
+    else return;
+    event.preventDefault();
+  };
+  document.addEventListener("keydown", onKey);
+  model.on("remove", () => { document.removeEventListener("keydown", onKey); stop(); player.remove(); });
+
+  // What Python knows already is not sent back. Without a chosen theme Python draws the light one: tell it of dark.
+  const chosen = start.theme || "light";
+  bus.set({...start, theme: chosen}, "server");
+  bus.flush();
+  if (!start.theme && matchMedia("(prefers-color-scheme: dark)").matches) bus.set({theme: "dark"});
+  readPayload();
+}
+
+export default {render};

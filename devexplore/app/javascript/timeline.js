@@ -1,0 +1,94 @@
+// Loss, LLC and strips over log-steps. Pressing or dragging anywhere in the plot sets the step.
+
+function render({model, el}) {
+  const bus = openBus(model.bus);
+  const pane = buildPane(el, "Timeline");
+  const adder = select("Add a metric as a strip", [["", "+ metric"]], name => {
+    if (name) bus.set({strips: [...new Set([...bus.state.strips, name])]});
+  });
+  const chosen = h("span", {class: "chosen"});
+  pane.controls.append(chosen, adder);
+  const host = h("div", {class: "host"});
+  pane.body.append(host);
+  const figure = new Figure(host, "Loss and local learning coefficient over training steps, logarithmic");
+  const line = svg("line", {class: "cursor"});
+  const dots = svg("g");
+  figure.layer.append(line, dots);
+  let rows = [];
+
+  const place = () => {
+    if (!figure.drawn || !bus.ready || !rows.length) return;
+    const size = figure.plot._fullLayout._size;
+    const xa = figure.axis("xaxis");
+    const x = xa._offset + xa.l2p(logStep(bus.step));
+    const inside = x >= xa._offset - 1 && x <= xa._offset + xa._length + 1;
+    figure.layer.style.display = inside ? "" : "none";
+    line.setAttribute("x1", x); line.setAttribute("x2", x);
+    line.setAttribute("y1", size.t - 4); line.setAttribute("y2", size.t + size.h);
+    rows.forEach((row, i) => {
+      const value = row.value[nearest(row.step, bus.step)], ya = figure.axis(row.axis);
+      const dot = dots.children[i];
+      const y = ya ? ya._offset + ya.l2p(value) : NaN;
+      const seen = Number.isFinite(y) && y >= ya._offset - 2 && y <= ya._offset + ya._length + 2;
+      dot.style.display = seen ? "" : "none";
+      if (seen) { dot.setAttribute("cx", x); dot.setAttribute("cy", y); }
+    });
+    pane.reading.textContent = rows.map(row => `${row.title} ${shortNumber(row.value[nearest(row.step, bus.step)])}`).join("   ");
+  };
+  figure.place = place;
+
+  const scrub = event => {
+    const xa = figure.axis("xaxis");
+    const x = event.clientX - figure.plot.getBoundingClientRect().left - xa._offset;
+    if (x < -12 || x > xa._length + 12) return false;
+    bus.goTo(nearest(bus.shared.steps, 10 ** xa.p2l(Math.max(0, Math.min(xa._length, x))) - 1));
+    return true;
+  };
+  host.addEventListener("pointerdown", event => {
+    if (event.button !== 0 || !figure.drawn || figure.plot._fullLayout.dragmode) return;
+    if (event.composedPath().some(n => n.classList?.contains("modebar")) || !scrub(event)) return;
+    const stop = () => { window.removeEventListener("pointermove", scrub); window.removeEventListener("pointerup", stop); };
+    window.addEventListener("pointermove", scrub);
+    window.addEventListener("pointerup", stop);
+  });
+
+  const legend = data => {
+    const key = (kind, text) => h("span", {class: "key"}, h("i", {class: kind}), text);
+    const keys = [];
+    if (data.rows.some(r => r.title === "LLC")) keys.push(key("se", "± 1 SE"));
+    if (data.train) keys.push(key("dotted", "train loss"));
+    if (data.doubtful) keys.push(key("cross", "doubtful"));
+    if (data.types.includes("A")) keys.push(key("warm", "type A: LLC rises"));
+    if (data.types.includes("B")) keys.push(key("cool", "type B: falls"));
+    if (data.types.includes("undecided")) keys.push(key("hatch", "undecided"));
+    pane.foot.replaceChildren(h("span", {class: "keys"}, ...keys), h("span", {class: "verdict", title: data.trust}, data.trust));
+    for (const {message} of data.missing) pane.foot.append(h("span", {class: "missing"}, `${message.title}: `, h("code", {}, message.command)));
+  };
+
+  const draw = async () => {
+    if (!model.payload) return;
+    const data = JSON.parse(model.payload);
+    if (data.message) { showMessage(pane, data.message); return; }
+    pane.cover.hidden = true;
+    rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value)}));
+    dots.replaceChildren(...rows.map(() => svg("circle", {class: "dot", r: 4})));
+    const left = data.strips.filter(name => !bus.state.strips.includes(name));
+    adder.fill([["", "+ metric"], ...left.map(name => [name, name.replaceAll("_", " ")])]);
+    adder.hidden = !left.length;
+    chosen.replaceChildren(...bus.state.strips.map(name => h("button", {
+      type: "button", class: "tag", "aria-label": `Remove the strip ${name}`,
+      onclick: () => bus.set({strips: bus.state.strips.filter(other => other !== name)}),
+    }, name.replaceAll("_", " "), h("span", {"aria-hidden": "true"}, " ×"))));
+    legend(data);
+    await figure.draw(data.figure, {scrollZoom: false});
+    place();
+  };
+
+  model.on("remove", () => figure.remove());
+  connect(model, bus, ["payload"], changed => {
+    if (changed.has("payload")) draw();
+    else if (changed.has("step") || changed.has("shared")) place();
+  });
+}
+
+export default {render};

@@ -1,0 +1,137 @@
+// The trajectory in space and in three planes. Layers are switched by visibility; the current step and its osculating
+// circle live in the layer above each plane, and as one restyled point in space.
+
+const LAYERS = [
+  ["circles", "circles", "c", "Osculating circles: where the curve bends as this circle does"],
+  ["evolute", "evolute", "e", "Evolute: the centres of the osculating circles"],
+  ["vertices", "vertices", "v", "Vertices of the curve, and the evolute's cusps"],
+  ["raw", "raw points", "r", "Scores before smoothing"],
+];
+
+function render({model, el}) {
+  const bus = openBus(model.bus);
+  const pane = buildPane(el, "Trajectory");
+  const colour = segmented("Colour the trajectory by", [["stage", "stage", "Colour by stage"], ["step", "step", "Colour by step"]],
+    value => bus.set({colour: value}));
+  const scale = h("span", {class: "scale"});
+  const toggles = LAYERS.map(([name, text, key, hint]) => {
+    const button = toggle(text, key, hint, () => bus.set({[name]: !bus.state[name]}));
+    button.dataset.layer = name;
+    return button;
+  });
+  pane.controls.append(...toggles, colour);
+  const cells = ["space", "a", "b", "c"].map(name => h("div", {class: "host", "data-cell": name}));
+  pane.body.append(...cells);
+  const figures = cells.map((cell, i) => new Figure(cell, i ? "Trajectory in a plane of two components" : "Trajectory in space, PC1 to PC3"));
+  let data = null;
+  let follow = null;
+
+  // In space: at most one restyle at a time, always the latest step, never while the camera is being turned.
+  let turning = false, busy = false, stale = false, nowTrace = -1;
+  cells[0].addEventListener("pointerdown", () => { turning = true; });
+  const released = () => { if (turning) { turning = false; placeInSpace(); } };
+  window.addEventListener("pointerup", released);
+  async function placeInSpace() {
+    stale = true;
+    if (busy || turning || !figures[0].drawn || !follow) return;
+    busy = true;
+    while (stale && !turning) {
+      stale = false;
+      const i = nearest(follow.step, bus.step);
+      const at = {x: [[follow.x[i]]], y: [[follow.y[i]]], z: [[follow.z[i]]]};
+      await window.Plotly.restyle(figures[0].plot, at, [nowTrace]);
+      await new Promise(requestAnimationFrame);
+    }
+    busy = false;
+  }
+
+  const marks = [1, 2, 3].map(i => {
+    const id = `clip-${model.bus}-${i}`;
+    const frame = svg("rect");
+    const circle = svg("circle", {class: "osculating"});
+    const spoke = svg("line", {class: "spoke"});
+    const hub = svg("circle", {class: "hub", r: 3});
+    const dot = svg("circle", {class: "now", r: 6});
+    figures[i].layer.append(svg("defs", {}, svg("clipPath", {id}, frame)),
+      svg("g", {"clip-path": `url(#${id})`}, circle, spoke, hub, dot));
+    return {frame, circle, spoke, hub, dot};
+  });
+
+  function placeInPlane(i) {
+    const figure = figures[i + 1], plane = follow?.planes[i], mark = marks[i];
+    if (!figure.drawn || !plane || !bus.ready) return;
+    const xa = figure.axis("xaxis"), ya = figure.axis("yaxis");
+    const set = (node, values) => { for (const [name, value] of Object.entries(values)) node.setAttribute(name, value); };
+    set(mark.frame, {x: xa._offset, y: ya._offset, width: xa._length, height: ya._length});
+    const at = nearest(follow.step, bus.step);
+    const [x, y] = figure.pixel(plane.x[at], plane.y[at]);
+    set(mark.dot, {cx: x, cy: y});
+    const radius = Math.abs(xa.l2p(plane.radius[at]) - xa.l2p(0));
+    const round = bus.state.circles && Number.isFinite(radius) && radius < 20000;
+    mark.circle.style.display = mark.spoke.style.display = mark.hub.style.display = round ? "" : "none";
+    if (round) {
+      const [cx, cy] = figure.pixel(plane.center_x[at], plane.center_y[at]);
+      set(mark.circle, {cx, cy, r: radius});
+      set(mark.spoke, {x1: x, y1: y, x2: cx, y2: cy});
+      set(mark.hub, {cx, cy});
+    }
+  }
+  [0, 1, 2].forEach(i => { figures[i + 1].place = () => placeInPlane(i); });
+
+  const place = () => { [0, 1, 2].forEach(placeInPlane); placeInSpace(); };
+
+  const wanted = layer => {
+    const coloured = data.has_stages ? bus.state.colour : "step";
+    if (layer === "stage" || layer === "step") return layer === coloured;
+    return LAYERS.some(([name]) => name === layer) ? bus.state[layer] : undefined;
+  };
+
+  const press = () => {
+    toggles.forEach(button => button.press(bus.state[button.dataset.layer]));
+    colour.press(data?.has_stages ? bus.state.colour : "step");
+    colour.hidden = data !== null && !data.has_stages;
+  };
+
+  const showLayers = () => {
+    press();
+    if (data === null) return;
+    figures.forEach(figure => figure.drawn && figure.show(wanted));
+    place();
+  };
+
+  const draw = async () => {
+    press();
+    if (model.progress) { showProgress(pane, JSON.parse(model.progress)); return; }
+    if (!model.payload) return;
+    const payload = JSON.parse(model.payload);
+    if (payload.message) { showMessage(pane, payload.message); return; }
+    data = payload;
+    const {planes, ...path} = data.follow;
+    const open = object => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, decode(v)]));
+    follow = {...open(path), planes: planes.map(open)};
+    nowTrace = data.space.data.findIndex(trace => trace.meta?.layer === "now");
+    pane.cover.hidden = true;
+    pane.foot.textContent = data.caption;
+    pane.foot.title = data.caption;
+    bus.cusps = data.cusps;
+    const jump = event => {
+      const step = event.points?.[0]?.customdata;
+      if (step !== undefined) bus.goTo(nearest(bus.shared.steps, step));
+    };
+    for (const [i, figure] of figures.entries()) {
+      const first = !figure.drawn;
+      await figure.draw(i ? data.planes[i - 1] : data.space, {scrollZoom: true});
+      if (first) figure.plot.on("plotly_click", jump);
+    }
+    showLayers();
+  };
+
+  model.on("remove", () => { window.removeEventListener("pointerup", released); figures.forEach(f => f.remove()); });
+  connect(model, bus, ["payload", "progress"], changed => {
+    if (changed.has("payload") || changed.has("progress")) draw();
+    else if (["colour", ...LAYERS.map(([name]) => name)].some(name => changed.has(name))) showLayers();
+    else if (changed.has("step") || changed.has("shared")) place();
+  });
+}
+
+export default {render};

@@ -1,0 +1,85 @@
+"""The page: one session's view, and the server that shows it on this machine only."""
+
+import os
+import socket
+import threading
+import webbrowser
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+os.environ.setdefault("BOKEH_RESOURCES", "server")  # before Panel loads: no style or script from outside
+
+import panel as pn
+
+from devexplore.app.derived import DerivedRun
+from devexplore.app.selection import Selection
+from devexplore.app.session import Session
+from devexplore.errors import RunNotFound
+from devexplore.run import Run
+
+PORT = 5006
+ADDRESS = "127.0.0.1"
+
+
+def derive(runs: Sequence[Run]) -> dict[str, DerivedRun]:
+    """The runs by name (numbered where two share one), sharing one background worker."""
+    if not runs:
+        raise RunNotFound("no run to explore: name a run folder, or install the bundled runs")
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="devexplore")
+    named: dict[str, DerivedRun] = {}
+    for run in runs:
+        name, number = run.name, 2
+        while name in named:
+            name, number = f"{run.name} {number}", number + 1
+        named[name] = DerivedRun(run, pool)
+    return named
+
+
+def page(runs: Sequence[Run] | Mapping[str, DerivedRun]) -> pn.viewable.Viewable:
+    """One session's page. Its Selection comes from the address, where there is one."""
+    pn.extension("plotly", notifications=False)
+    derived = runs if isinstance(runs, Mapping) else derive(runs)
+    location = pn.state.location
+    selection = Selection.from_query(location.search if location is not None else "")
+    return Session(derived, selection).shell
+
+
+def serve(runs: Sequence[Run], *, port: int = PORT, open_browser: bool = True, threaded: bool = False) -> Any:
+    """Serve the page on this machine and (by default) open the browser.
+
+    ``port=0``, or a port that is taken, takes a free one. Blocks until interrupted, unless ``threaded``: then the
+    server's thread comes back (``.stop()`` ends it). Only this machine can reach the page: it binds 127.0.0.1 and
+    accepts websockets from both loopback names.
+    """
+    derived = derive(runs)
+    port = free_port(port)
+    if open_browser:
+        threading.Timer(0.8, webbrowser.open, [f"http://{ADDRESS}:{port}/"]).start()
+
+    def session() -> pn.viewable.Viewable:
+        return page(derived)
+
+    return pn.serve(
+        {"/": session},
+        address=ADDRESS,
+        port=port,
+        title="devexplore",
+        show=False,
+        threaded=threaded,
+        verbose=False,
+        websocket_origin=[f"{ADDRESS}:{port}", f"localhost:{port}"],
+    )
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port when it is free, else one that the system chooses."""
+    for port in (wanted, 0):
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((ADDRESS, port))
+            except OSError:
+                continue
+            return int(trial.getsockname()[1])
+    raise OSError(f"no free port on {ADDRESS}")

@@ -1,0 +1,110 @@
+"""The whole state of the page, as one object that reads and writes JSON and URLs.
+
+Every event on the page changes the Selection and nothing else; everything drawn follows from it and the runs.
+So a URL, a notebook cell and a test all bring back the same picture.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import param
+
+VERSION = 1
+
+
+class Selection(param.Parameterized):
+    """What is looked at: run, step, layers, tokens. Units are training steps."""
+
+    run = param.String("", doc="Name of the run; empty: the first one.")
+    step = param.Integer(-1, doc="The current training step; −1: the last checkpoint.")
+    strips = param.List([], item_type=str, doc="Metrics shown as further rows of the timeline.")
+    colour = param.Selector(default="stage", objects=["stage", "step"], doc="What colours the trajectory.")
+    circles = param.Boolean(True, doc="Osculating circles.")
+    evolute = param.Boolean(True, doc="Centres of the osculating circles.")
+    vertices = param.Boolean(False, doc="Vertices of the curve and cusps of the evolute.")
+    raw = param.Boolean(False, doc="Raw scores behind the smooth curve.")
+    change = param.Selector(
+        default="stage",
+        objects=["stage", "start", "custom"],
+        doc="Between which steps a loss change is taken: the stage under the cursor, start → now, or two steps.",
+    )
+    change_from = param.Integer(0, bounds=(0, None), doc="First of the two steps when `change` is custom.")
+    change_to = param.Integer(-1, bounds=(-1, None), doc="Second of the two steps; −1: the last checkpoint.")
+    sequence = param.Integer(0, bounds=(0, None), doc="Which sequence of the probe is read.")
+    token = param.Integer(-1, bounds=(-1, None), doc="The locked token or grid cell; −1: none.")
+    speed = param.Selector(default=8, objects=[2, 4, 8, 16, 32], doc="Checkpoints a second while playing.")
+    theme = param.Selector(default="", objects=["", "light", "dark"], doc="Empty: as the browser prefers.")
+
+    def state(self) -> dict[str, Any]:
+        """All values by name, ready for JSON."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def to_json(self) -> str:
+        """The Selection as JSON, with its version."""
+        return json.dumps({"version": VERSION, **self.state()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Selection":
+        """The Selection that ``to_json`` wrote; what it does not know or cannot be is left at its default."""
+        selection = cls()
+        selection.apply(json.loads(text))
+        return selection
+
+    def query(self) -> str:
+        """The Selection as a short URL query: only what differs from the defaults; '' when nothing does."""
+        pairs = []
+        for name, value in self.state().items():
+            if value == self.param[name].default:
+                continue
+            if isinstance(value, bool):
+                value = "on" if value else "off"
+            elif isinstance(value, list):
+                value = ",".join(value)
+            pairs.append((name, value))
+        return f"?{urlencode(pairs)}" if pairs else ""
+
+    @classmethod
+    def from_query(cls, query: str) -> "Selection":
+        """The Selection that ``query`` wrote. A URL can be edited by hand, so what it cannot be is ignored."""
+        selection = cls()
+        patch: dict[str, Any] = {}
+        for name, text in parse_qsl(query.removeprefix("?")):
+            if name not in cls._names():
+                continue
+            kind = cls.param[name]
+            if isinstance(kind, param.Boolean):
+                patch[name] = text == "on"
+            elif isinstance(kind, param.List):
+                patch[name] = [part for part in text.split(",") if part]
+            elif isinstance(kind, param.Integer) or name == "speed":
+                patch[name] = _integer(text)
+            else:
+                patch[name] = text
+        selection.apply(patch)
+        return selection
+
+    def apply(self, patch: Mapping[str, Any]) -> None:
+        """Take over the values that are valid, in one change; leave the others as they are."""
+        valid = {}
+        for name, value in patch.items():
+            if name not in self._names():
+                continue
+            try:
+                type(self)(**{name: value})
+            except (ValueError, TypeError):
+                continue
+            valid[name] = value
+        self.param.update(**valid)
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in cls.param if name != "name"]
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None

@@ -1,0 +1,229 @@
+"""One browser session: a Selection, the runs, and the panes that follow them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import panel as pn
+import xarray as xr
+
+from devexplore.analysis.tokens import loss_change
+from devexplore.app.components import Shell, Timeline, Tokens, Trajectory, Viewer
+from devexplore.app.derived import READ_ERRORS, DerivedRun
+from devexplore.app.describe import describe
+from devexplore.app.payload import encode
+from devexplore.app.selection import Selection
+from devexplore.views import timeline as timeline_view
+from devexplore.views import tokens as tokens_view
+from devexplore.views import trajectory as trajectory_view
+from devexplore.views.stages import StageMark, chips, stage_marks
+from devexplore.views.style import THEMES, Theme
+
+POLL_MS = 250
+
+
+class Session:
+    """Builds the panes of one page and keeps them in step with the Selection.
+
+    Only what needs Python is watched here: the run, the theme (figures carry colours), added strips, the sequence,
+    and the two custom steps (their colour limit is taken over the whole probe). All else happens in the browser.
+    """
+
+    def __init__(self, runs: Mapping[str, DerivedRun], selection: Selection) -> None:
+        self.runs = runs
+        self.selection = selection
+        self._poll: Any = None
+        bus = uuid4().hex
+        self.timeline, self.trajectory, self.tokens = Timeline(bus=bus), Trajectory(bus=bus), Tokens(bus=bus)
+        if selection.run not in runs:
+            selection.run = next(iter(runs))
+        self.shell = Shell(
+            selection,
+            bus=bus,
+            timeline=self.timeline,
+            trajectory=self.trajectory,
+            tokens=self.tokens,
+            sizing_mode="stretch_both",
+        )
+        self.show_run()
+        selection.param.watch(self._change_run, "run")
+        selection.param.watch(lambda _: self.show_colours(), "theme")
+        selection.param.watch(lambda _: self._fill(self.timeline, self._timeline), "strips")
+        selection.param.watch(lambda _: self._fill(self.tokens, self._tokens), "sequence")
+        selection.param.watch(lambda _: self._set_limit(), ["change", "change_from", "change_to"])
+
+    @property
+    def derived(self) -> DerivedRun:
+        """The chosen run."""
+        return self.runs[self.selection.run]
+
+    @property
+    def theme(self) -> Theme:
+        return THEMES[self.selection.theme or "light"]
+
+    def stages(self) -> list[StageMark]:
+        return stage_marks(self.derived.stages, self.theme)
+
+    def show_run(self) -> None:
+        """Fill every pane for the chosen run; essential dynamics may come later."""
+        self._fill(self.shell, self._shell)
+        self._fill(self.timeline, self._timeline)
+        self._fill(self.tokens, self._tokens)
+        self._set_limit()
+        self._show_dynamics()
+
+    def show_colours(self) -> None:
+        """Send again what carries colours."""
+        self._fill(self.shell, self._shell)
+        self._fill(self.timeline, self._timeline)
+        self._show_dynamics()
+
+    def _change_run(self, _: Any) -> None:
+        if self.selection.run not in self.runs:
+            self.selection.run = next(iter(self.runs))
+            return
+        self.selection.param.update(step=-1, sequence=0, token=-1, strips=[], change="stage")
+        self.show_run()
+
+    def _fill(self, viewer: Viewer | Shell, build: Callable[[], Any]) -> None:
+        """A run may break while it is open (a file goes, a block is damaged): the pane says so, the page lives."""
+        try:
+            viewer.payload = encode(build())
+        except READ_ERRORS as error:
+            viewer.payload = encode(message("This part of the run cannot be read", str(error)))
+
+    def _shell(self) -> dict[str, Any]:
+        derived = self.derived
+        loss = derived.loss
+        read = {"title": "", "unit": "", "step": np.zeros(0), "value": np.zeros(0)}
+        if loss is not None:
+            read |= {"title": "loss", "unit": loss.attrs.get("units", "")}
+            read |= {"step": loss["step"].values.astype(float), "value": loss.values.astype(float)}
+        return {
+            "runs": [{"name": name, "label": name} for name in self.runs],
+            "run": derived.run.name,
+            "description": describe(derived.run),
+            "steps": derived.steps.tolist(),
+            "stages": chips(self.stages()),
+            "note": "" if derived.stages is None else str(derived.stages.attrs.get("note", "")),
+            "loss": read,
+        }
+
+    def _timeline(self) -> dict[str, Any]:
+        derived, theme = self.derived, self.theme
+        rows = []
+        loss = timeline_view.loss_row(derived.losses, derived.checkpoints, theme)
+        if loss is not None:
+            rows.append(loss)
+        if derived.llc is not None:
+            rows.append(timeline_view.llc_row(derived.llc, theme, derived.losses))
+        names = timeline_view.strips(derived.metrics)
+        if derived.metrics is not None:
+            rows += [
+                timeline_view.strip_row(derived.metrics[n], theme)
+                for n in self.selection.strips
+                if n in names
+            ]
+        missing = [
+            self._missing(only) for only, held in (("losses", loss), ("llc", derived.llc)) if held is None
+        ]
+        if not rows:
+            return missing[0]
+        stages = self.stages()
+        return {
+            "figure": timeline_view.timeline(rows, stages, float(derived.steps[-1]), theme),
+            "rows": timeline_view.follow(rows),
+            "strips": names,
+            "trust": timeline_view.trust(derived.llc),
+            "doubtful": 0 if derived.llc is None else int(timeline_view.doubtful(derived.llc).sum()),
+            "train": derived.checkpoints is not None and derived.losses is not None,
+            "missing": missing,
+            "types": sorted({mark.type for mark in stages}),
+        }
+
+    def _tokens(self) -> dict[str, Any]:
+        derived = self.derived
+        losses = derived.losses
+        if losses is None:
+            return self._missing("losses")
+        if derived.run.system == "language" and derived.probe is not None:
+            sequence = min(self.selection.sequence, losses.sizes["sequence"] - 1)
+            shown = tokens_view.text_view(losses, derived.probe, sequence)
+        else:
+            shown = tokens_view.grid_view(losses, derived.run.system)
+        ranges = tokens_view.stage_ranges(self.stages())
+        first, last = losses["step"].values[[0, -1]]
+        return {
+            **shown,
+            "limits": {
+                "stage": [self._limit_between(losses, *pair) for pair in ranges],
+                "start": self._limit_between(losses, first, last),
+            },
+        }
+
+    def _limit_between(self, losses: xr.Dataset, start: float, end: float) -> float:
+        return tokens_view.colour_limit(loss_change(losses, start, end))
+
+    def _set_limit(self) -> None:
+        losses = self.derived.losses
+        if losses is None or self.selection.change != "custom":
+            return
+        end = self.selection.change_to if self.selection.change_to >= 0 else losses["step"].values[-1]
+        self.tokens.limit = self._limit_between(losses, self.selection.change_from, end)
+
+    def _missing(self, only: str) -> dict[str, Any]:
+        run = self.derived.run
+        words = {"losses": "The loss per token", "llc": "The local learning coefficient"}[only]
+        return message(f"{words} is not measured yet", "", f"devexplore measure {run.path} --only {only}")
+
+    def _show_dynamics(self) -> None:
+        job = self.derived.dynamics
+        if job.future.done():
+            self._finish_dynamics()
+            return
+        self.trajectory.payload = ""
+        self._say_progress()
+        if self._poll is None:
+            self._poll = pn.state.add_periodic_callback(self._look_at_job, period=POLL_MS)
+
+    def _look_at_job(self) -> None:
+        if self.derived.dynamics.future.done():
+            self._poll.stop()
+            self._poll = None
+            self._finish_dynamics()
+        else:
+            self._say_progress()
+
+    def _say_progress(self) -> None:
+        job = self.derived.dynamics
+        self.trajectory.progress = encode(
+            {"done": job.done, "total": job.total, "text": job.text, "seconds": job.seconds_left}
+        )
+
+    def _finish_dynamics(self) -> None:
+        self.trajectory.progress = ""
+        self._fill(self.trajectory, self._trajectory)
+
+    def _trajectory(self) -> dict[str, Any]:
+        dynamics = self.derived.dynamics.future.result()
+        stages, theme = self.stages(), self.theme
+        show = [
+            layer for layer in ("circles", "evolute", "vertices", "raw") if getattr(self.selection, layer)
+        ]
+        show.append(self.selection.colour if stages else "step")
+        names = trajectory_view.plane_names(dynamics)
+        return {
+            "space": trajectory_view.space(dynamics, stages, theme, show),
+            "planes": [trajectory_view.plane(dynamics, name, stages, theme, show) for name in names],
+            "follow": trajectory_view.follow(dynamics),
+            "cusps": trajectory_view.cusp_steps(dynamics),
+            "caption": trajectory_view.caption(dynamics),
+            "has_stages": bool(stages),
+            "time": list(theme.time),
+        }
+
+
+def message(title: str, text: str, command: str = "") -> dict[str, Any]:
+    """A pane that has nothing to draw: what is missing, and the command that would measure it."""
+    return {"message": {"title": title, "text": text, "command": command}}

@@ -1,0 +1,143 @@
+"""Every colour, font and spacing of the product, once.
+
+The rule of the page: the interface is ink on paper, and only data have colour. Warm means type A (the LLC
+rises), cool means type B (it falls), grey hatching means undecided; red means a loss fell, blue that it rose.
+Both pairs are told apart by readers with any of the common colour-vision deficiencies (they differ along
+blue–yellow and in lightness), and no colour is the only carrier of its meaning: stages are also named, bands
+also hatched, doubtful points also crosses.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+ThemeName = Literal["light", "dark"]
+
+
+class Theme(NamedTuple):
+    """The colours of one theme, by role."""
+
+    page: str
+    surface: str
+    sunken: str
+    ink: str
+    muted: str
+    faint: str
+    line: str
+    grid: str
+    warm: tuple[str, ...]
+    cool: tuple[str, ...]
+    undecided: tuple[str, ...]
+    warm_band: str
+    cool_band: str
+    undecided_band: str
+    hatch: str
+    fell: str
+    rose: str
+    circle: str
+    evolute: str
+    raw: str
+    uncertainty: str
+    doubtful: str
+    time: tuple[str, ...]
+
+
+LIGHT: Final = Theme(
+    page="#f3f3f0",
+    surface="#ffffff",
+    sunken="#f7f7f5",
+    ink="#16181b",
+    muted="#565d67",
+    faint="#8b929c",
+    line="#dcdee1",
+    grid="#ecedef",
+    warm=("#d9691e", "#a8450f", "#f0a04b"),
+    cool=("#2f7fc1", "#1b5288", "#77b5e3"),
+    undecided=("#7d838c", "#5b6068", "#a3a8af"),
+    warm_band="rgba(238, 142, 60, 0.17)",
+    cool_band="rgba(58, 134, 200, 0.16)",
+    undecided_band="rgba(120, 126, 136, 0.06)",
+    hatch="rgba(110, 116, 126, 0.38)",
+    fell="#c62f2b",
+    rose="#2b62c9",
+    circle="rgba(60, 66, 76, 0.17)",
+    evolute="#16181b",
+    raw="rgba(86, 93, 103, 0.45)",
+    uncertainty="rgba(22, 24, 27, 0.15)",
+    doubtful="#7a4fbf",
+    time=("#2d1a8c", "#7a1fa2", "#c23b76", "#ea7a4b", "#f4b13d"),
+)
+
+DARK: Final = Theme(
+    page="#0e1013",
+    surface="#171a1e",
+    sunken="#1d2126",
+    ink="#eceef1",
+    muted="#a2aab5",
+    faint="#757d89",
+    line="#2d3239",
+    grid="#23272d",
+    warm=("#f08a3e", "#f7bd85", "#c8611c"),
+    cool=("#55a3e4", "#a5d1f5", "#2f7cc0"),
+    undecided=("#a3a9b2", "#c8ccd2", "#7b818a"),
+    warm_band="rgba(240, 138, 62, 0.20)",
+    cool_band="rgba(85, 163, 228, 0.19)",
+    undecided_band="rgba(163, 169, 178, 0.07)",
+    hatch="rgba(170, 176, 186, 0.35)",
+    fell="#e8574f",
+    rose="#4f8df2",
+    circle="rgba(200, 206, 216, 0.16)",
+    evolute="#eceef1",
+    raw="rgba(162, 170, 181, 0.45)",
+    uncertainty="rgba(236, 238, 241, 0.18)",
+    doubtful="#b99af0",
+    time=("#7d6bf0", "#b455d6", "#e05a97", "#f38d5f", "#f8c65a"),
+)
+
+THEMES: Final[dict[ThemeName, Theme]] = {"light": LIGHT, "dark": DARK}
+
+FONT: Final = 'Inter, "Segoe UI", system-ui, -apple-system, "Helvetica Neue", Arial, "Liberation Sans", "DejaVu Sans", sans-serif'
+MONO: Final = '"JetBrains Mono", "SF Mono", Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", monospace'
+
+SIZES: Final = {"small": 11, "body": 13, "title": 14, "brand": 16}
+"""Font sizes in pixels."""
+
+SPACES: Final = {"1": 4, "2": 8, "3": 12, "4": 16, "5": 24}
+"""Paddings and gaps in pixels."""
+
+RADIUS: Final = 6
+
+TYPE_WORDS: Final = {"A": "type A, LLC rises", "B": "type B, LLC falls", "undecided": "undecided"}
+
+
+def stage_shades(types: list[str], theme: Theme) -> list[str]:
+    """One colour a stage: warm for A, cool for B, grey for undecided; neighbours of one type differ in shade."""
+    shades = {"A": theme.warm, "B": theme.cool}
+    seen: dict[str, int] = {}
+    colours = []
+    for kind in types:
+        options = shades.get(kind, theme.undecided)
+        order = seen.get(kind, 0)
+        seen[kind] = order + 1
+        colours.append(options[order % len(options)])
+    return colours
+
+
+def band(kind: str, theme: Theme) -> str:
+    """The background tint of a stage's band."""
+    return {"A": theme.warm_band, "B": theme.cool_band}.get(kind, theme.undecided_band)
+
+
+def css_variables() -> str:
+    """The style as CSS custom properties; they inherit into every component below ``[data-theme]``."""
+    common = [f"--font: {FONT};", f"--mono: {MONO};", f"--radius: {RADIUS}px;"]
+    common += [f"--size-{name}: {size}px;" for name, size in SIZES.items()]
+    common += [f"--space-{name}: {size}px;" for name, size in SPACES.items()]
+    blocks = [".theme { " + " ".join(common) + " }"]
+    for name, theme in THEMES.items():
+        roles = []
+        for role, value in theme._asdict().items():
+            if isinstance(value, str):
+                roles.append(f"--{role.replace('_', '-')}: {value};")
+            else:
+                roles += [f"--{role}-{i}: {shade};" for i, shade in enumerate(value)]
+        blocks.append(f'.theme[data-theme="{name}"] {{ color-scheme: {name}; {" ".join(roles)} }}')
+    return "\n".join(blocks)

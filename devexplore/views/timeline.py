@@ -1,0 +1,277 @@
+"""Loss and LLC over log-steps with stage bands; further metrics as strips below."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from devexplore.views.axes import axis, base_layout, log_step, padded, step_ticks
+from devexplore.views.stages import StageMark
+from devexplore.views.style import SIZES, TYPE_WORDS, Theme
+
+RHAT_LIMIT = 1.1
+"""Above this R̂ the chains disagree and an LLC is drawn as doubtful."""
+
+LARGE_EXCESS = 0.25
+"""An excess loss above this share of L(w*) means that the chains left the neighbourhood; the hover says so."""
+
+
+class Row(NamedTuple):
+    """One row of the timeline: what it shows, and the values that follow the time cursor."""
+
+    title: str
+    unit: str
+    step: np.ndarray
+    value: np.ndarray
+    traces: list[go.Scatter]
+    range: tuple[float, float]
+    height: float
+
+
+def doubtful(llc: xr.Dataset) -> xr.DataArray:
+    """Which LLC estimates are not to be believed as they stand: R̂ > 1.1, or a chain diverged."""
+    return (llc["rhat"] > RHAT_LIMIT) | (llc["diverged_chains"] > 0)
+
+
+def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: Theme) -> Row | None:
+    """Test loss as a line, training loss faint behind it; None when neither was measured."""
+    traces = []
+    shown = None
+    unit = ""
+    if checkpoints is not None and "train_loss" in checkpoints:
+        train = checkpoints["train_loss"]
+        unit = train.attrs.get("units", "")
+        shown = train
+        traces.append(_line(train, theme.faint, 1.2, "train loss", dash="dot"))
+    if losses is not None:
+        test = losses["test_loss"]
+        unit = test.attrs.get("units", unit)
+        shown = test
+        traces.append(_line(test, theme.ink, 1.8, "test loss"))
+    if shown is None:
+        return None
+    title = "test loss" if losses is not None else "train loss"
+    return Row(title, unit, shown["step"].values, shown.values, traces, padded(shown.values), 1.0)
+
+
+def llc_row(llc: xr.Dataset, theme: Theme, losses: xr.Dataset | None = None) -> Row:
+    """The LLC with its ± one-standard-error band; doubtful estimates are crosses.
+
+    With the losses at hand, the hover also says where the chains' excess loss is large against the loss itself.
+    """
+    if losses is not None:
+        llc = llc.assign(test_loss=losses["test_loss"].reindex(step=llc["step"], method="nearest"))
+    step, value, se = llc["step"].values, llc["llc"].values, np.nan_to_num(llc["llc_se"].values)
+    doubt = doubtful(llc).values
+    x = log_step(step)
+    known = np.isfinite(value)
+    band = go.Scatter(
+        x=np.concatenate([x[known], x[known][::-1]]),
+        y=np.concatenate([(value + se)[known], (value - se)[known][::-1]]),
+        fill="toself",
+        fillcolor=theme.uncertainty,
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        name="± SE",
+    )
+    line = go.Scatter(
+        x=x,
+        y=value,
+        mode="lines+markers",
+        line={"color": theme.ink, "width": 1.6},
+        marker={"size": np.where(doubt, 0, 3.5), "color": theme.ink},
+        customdata=step,
+        text=[_llc_words(llc.isel(step=i), bool(doubt[i])) for i in range(step.size)],
+        hovertemplate="%{text}<extra></extra>",
+        name="LLC",
+    )
+    crosses = go.Scatter(
+        x=x[doubt],
+        y=value[doubt],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 6, "line": {"color": theme.doubtful, "width": 1.6}},
+        hoverinfo="skip",
+        name="doubtful",
+    )
+    trusted = known & ~doubt
+    inside = trusted if trusted.sum() >= 3 else known
+    edges = np.concatenate([(value + se)[inside], (value - se)[inside]])
+    return Row("LLC", "λ̂", step, value, [band, line, crosses], padded(edges), 1.0)
+
+
+def strip_row(metric: xr.DataArray, theme: Theme) -> Row:
+    """One further metric, small."""
+    title = str(metric.name).replace("_", " ")
+    trace = _line(metric, theme.ink, 1.5, title)
+    unit = metric.attrs.get("units", "")
+    return Row(title, unit, metric["step"].values, metric.values, [trace], padded(metric.values), 0.55)
+
+
+def strips(metrics: xr.Dataset | None) -> list[str]:
+    """The metrics that can be added as a strip: one number a checkpoint."""
+    if metrics is None:
+        return []
+    return [str(name) for name, values in metrics.data_vars.items() if values.dims == ("step",)]
+
+
+def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: Theme) -> go.Figure:
+    """All rows over one log-step axis, the stage bands behind them.
+
+    Bands live on an axis of their own that spans all rows, so that an undecided stage can be hatched (layout
+    shapes cannot) and zooming a row's values leaves them in place.
+    """
+    ticks, words = step_ticks(last_step)
+    end = float(log_step(np.array(last_step)))
+    figure = go.Figure(
+        layout=base_layout(
+            theme,
+            margin={"l": 62, "r": 14, "t": 20, "b": 24},
+            hovermode="closest",
+            dragmode=False,
+            yaxis={"domain": [0, 1], "range": [0, 1], "visible": False, "fixedrange": True},
+        )
+    )
+    for stage in stages:
+        figure.add_trace(_band(stage, theme))
+    figure.update_layout(annotations=_band_names(stages, end, theme))
+    bottom = 1.0
+    total = sum(row.height for row in rows)
+    gap = 0.06 if len(rows) < 4 else 0.035
+    share = (1.0 - gap * (len(rows) - 1)) / total
+    for i, row in enumerate(rows):
+        top, bottom = bottom, bottom - share * row.height
+        name = f"yaxis{i + 2}"
+        low, high = row.range
+        figure.update_layout(
+            {
+                name: axis(
+                    theme,
+                    domain=[max(bottom, 0.0), top],
+                    range=[low, high],
+                    anchor="x",
+                    nticks=5 if row.height == 1.0 else 3,
+                    title={
+                        "text": _axis_title(row),
+                        "font": {"size": SIZES["small"], "color": theme.ink},
+                        "standoff": 6,
+                    },
+                )
+            }
+        )
+        for trace in row.traces:
+            figure.add_trace(trace.update(xaxis="x", yaxis=f"y{i + 2}"))
+        bottom -= gap
+    air = 0.015 * end
+    figure.update_layout(
+        xaxis=axis(
+            theme,
+            range=[-air, end + air],
+            tickvals=ticks,
+            ticktext=words,
+            anchor=f"y{len(rows) + 1}",
+            ticks="outside",
+            ticklen=4,
+        )
+    )
+    return figure
+
+
+def follow(rows: list[Row]) -> list[dict[str, Any]]:
+    """What the time cursor reads off: one entry a row, in the order of the figure's axes."""
+    return [
+        {
+            "axis": f"yaxis{i + 2}",
+            "title": row.title,
+            "unit": row.unit,
+            "step": row.step.astype(float),
+            "value": row.value.astype(float),
+        }
+        for i, row in enumerate(rows)
+    ]
+
+
+def trust(llc: xr.Dataset | None) -> str:
+    """The verdict on the LLC curve in words."""
+    if llc is None:
+        return ""
+    count, total = int(doubtful(llc).sum()), llc.sizes["step"]
+    if count == 0:
+        return f"all {total} LLC estimates: R̂ ≤ {RHAT_LIMIT}, no chain diverged"
+    return f"{count} of {total} LLC estimates are doubtful (R̂ > {RHAT_LIMIT} or a chain diverged)"
+
+
+def _axis_title(row: Row) -> str:
+    return f"<b>{row.title}</b> {row.unit}".strip()
+
+
+def _line(values: xr.DataArray, colour: str, width: float, name: str, dash: str = "solid") -> go.Scatter:
+    step = values["step"].values
+    return go.Scatter(
+        x=log_step(step),
+        y=values.values.astype(float),
+        mode="lines",
+        line={"color": colour, "width": width, "dash": dash},
+        customdata=step,
+        hovertemplate=f"step %{{customdata:,}}<br>{name} %{{y:.4g}}<extra></extra>",
+        name=name,
+    )
+
+
+def _llc_words(at: xr.Dataset, doubt: bool) -> str:
+    excess = float(at["excess_loss"])
+    lines = [
+        f"step {int(at['step']):,}",
+        f"LLC {float(at['llc']):.4g} ± {float(at['llc_se']):.2g}",
+        f"R̂ {float(at['rhat']):.3g} · ESS {float(at['ess']):.0f}",
+        f"excess loss E[L] − L(w*) = {excess:.3g}",
+    ]
+    if "test_loss" in at and excess > LARGE_EXCESS * abs(float(at["test_loss"])):
+        share = excess / abs(float(at["test_loss"]))
+        lines.append(f"<b>chains left the neighbourhood: excess is {share:.0%} of the loss</b>")
+    if int(at["diverged_chains"]) > 0:
+        lines.append(f"<b>{int(at['diverged_chains'])} chains diverged</b>")
+    if doubt:
+        lines.append("<b>doubtful</b>")
+    return "<br>".join(lines)
+
+
+def _band(stage: StageMark, theme: Theme) -> go.Scatter:
+    left, right = log_step(np.array([stage.start, stage.end]))
+    hatched = stage.type not in ("A", "B")
+    pattern = {"shape": "/", "size": 7, "solidity": 0.18, "fgcolor": theme.hatch, "bgcolor": stage.band}
+    return go.Scatter(
+        x=[left, right, right, left, left],
+        y=[0, 0, 1, 1, 0],
+        yaxis="y",
+        mode="lines",
+        fill="toself",
+        fillcolor=stage.band,
+        fillpattern=pattern if hatched else None,
+        line={"width": 0},
+        hoverinfo="skip",
+        name=f"{stage.name} ({TYPE_WORDS.get(stage.type, 'undecided')})",
+        meta={"layer": "band", "type": stage.type},
+    )
+
+
+def _band_names(stages: list[StageMark], end: float, theme: Theme) -> list[dict[str, Any]]:
+    names = []
+    for stage in stages:
+        left, right = log_step(np.array([stage.start, stage.end]))
+        if right - left < 0.045 * end:
+            continue  # no room for a name; the chips carry it
+        names.append(
+            {
+                "x": (left + right) / 2,
+                "y": 1,
+                "xref": "x",
+                "yref": "paper",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "text": f"<b>{stage.name}</b>",
+                "font": {"size": SIZES["small"], "color": stage.colour},
+            }
+        )
+    return names

@@ -1,0 +1,83 @@
+"""Per-token loss over training, on readable text or on a labelled grid."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from devexplore.views.stages import StageMark
+
+LIMIT_QUANTILE = 0.98
+GRID_ROWS = 48
+
+
+def colour_limit(change: xr.DataArray) -> float:
+    """The symmetric limit ±L of the colours: the 98 % quantile of |change| over the whole probe, rounded up to
+    two digits, so that it stays the same for every sequence. 1 when nothing changed."""
+    size = np.abs(change.values.astype(float))
+    size = size[np.isfinite(size)]
+    limit = float(np.quantile(size, LIMIT_QUANTILE)) if size.size else 0.0
+    if limit <= 0.0:
+        return 1.0
+    digit = 10.0 ** (np.floor(np.log10(limit)) - 1)
+    return float(np.ceil(round(limit / digit, 6)) * digit)
+
+
+def text_view(losses: xr.Dataset, probe: xr.Dataset, sequence: int) -> dict[str, Any]:
+    """One sequence of readable text. Item i is the token *predicted* at position i, with its loss at every step;
+    ``lead`` is the first token, which nothing predicts."""
+    here = losses["token_loss"].isel(sequence=sequence).transpose("step", "position")
+    words = [str(text) for text in probe["target_text"].isel(sequence=sequence).values]
+    return {
+        "form": "text",
+        "step": here["step"].values.astype(float),
+        "loss": here.values.astype(np.float32),
+        "lead": str(probe["token_text"].isel(sequence=sequence, position=0).item()),
+        "items": words,
+        "unit": here.attrs.get("units", "nats"),
+        "sequence": sequence,
+        "sequences": losses.sizes["sequence"],
+        "note": "Each token is coloured by the loss of predicting it from the text before it.",
+    }
+
+
+def grid_view(losses: xr.Dataset, system: str) -> dict[str, Any]:
+    """Runs without text: a grid of sequence × position, the mean over sequences on top when there are many."""
+    row, column = GRID_WORDS.get(system, ("sequence", "position"))
+    here = losses["token_loss"].transpose("step", "sequence", "position")
+    values = here.values.astype(np.float32)
+    names = [f"{row} {label}" for label in _labels(here, "sequence")[:GRID_ROWS]]
+    shown = values[:, :GRID_ROWS]
+    if values.shape[1] > GRID_ROWS:
+        shown = np.concatenate([values.mean(axis=1, keepdims=True), shown], axis=1)
+        names = [f"mean of {values.shape[1]}", *names]
+    return {
+        "form": "grid",
+        "step": here["step"].values.astype(float),
+        "loss": shown.reshape(shown.shape[0], -1),
+        "rows": names,
+        "columns": _labels(here, "position"),
+        "column_title": column,
+        "unit": here.attrs.get("units", "squared error"),
+        "sequence": 0,
+        "sequences": 1,
+        "note": f"Rows: {row}s of the probe. Columns: {column}.",
+    }
+
+
+GRID_WORDS = {
+    "regression": ("sequence", "examples seen"),
+    "superposition": ("feature", "value μ"),
+    "deep_linear": ("mode", "position"),
+}
+
+
+def stage_ranges(stages: list[StageMark]) -> list[tuple[float, float]]:
+    """The two steps between which a stage's change is taken."""
+    return [(stage.start, stage.end) for stage in stages]
+
+
+def _labels(values: xr.DataArray, dim: str) -> list[str]:
+    if dim not in values.coords:
+        return [str(i) for i in range(values.sizes[dim])]
+    return [f"{v:g}" if isinstance(v, float) else str(v) for v in values[dim].values.tolist()]
