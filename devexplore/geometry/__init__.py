@@ -3,12 +3,13 @@
 from devexplore.geometry.circles import (
     OsculatingCircles,
     circles_from_derivatives,
+    curvature_se,
     curvature_slope,
     evolute,
     osculating_circles,
 )
 from devexplore.geometry.polyline import arc_length, at_index
-from devexplore.geometry.smoothing import Smoothed, smooth
+from devexplore.geometry.smoothing import Smoothed, noise_size, smooth
 from devexplore.geometry.vertices import Vertices, curvature_vertices, vertices
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "arc_length",
     "at_index",
     "circles_from_derivatives",
+    "curvature_se",
     "curvature_slope",
     "curvature_vertices",
     "evolute",
+    "noise_size",
     "osculating_circles",
     "smooth",
     "vertices",

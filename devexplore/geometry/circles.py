@@ -112,6 +112,26 @@ def curvature_slope(
     return np.divide(top, squared**3, out=np.full_like(top, np.nan), where=squared > 0)
 
 
+def curvature_se(
+    velocity: Float[np.ndarray, "step 2"],
+    acceleration: Float[np.ndarray, "step 2"],
+    noise: Float[np.ndarray, " 2"],
+    gain: Float[np.ndarray, "step 4"],
+) -> Float[np.ndarray, " step"]:
+    """Standard error of κ = v×a/|v|³ of a smoothed plane curve, to first order in the coordinates' noise.
+
+    ``noise`` and ``gain`` as from ``noise_size`` and ``smooth``. Errors of v and a are taken as independent,
+    which holds away from the ends. NaN where the velocity is zero.
+    """
+    squared = np.sum(velocity**2, axis=1)
+    variance = noise**2
+    by_acceleration = (velocity**2 @ variance[::-1]) * gain[:, 2] ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = 3 * (_cross(velocity, acceleration) / squared)[:, None] * velocity
+        by_velocity = ((-_left(acceleration) - along) ** 2 @ variance) * gain[:, 1] ** 2
+        return np.sqrt(by_acceleration + by_velocity) / squared**1.5
+
+
 def three_point_curvature(curve: Float[np.ndarray, "step v"]) -> ThreePointCurvature:
     """Curvature of the circle through each point and its neighbours, in any dimension, by inversion.
 

@@ -15,7 +15,8 @@ class Smoothed(NamedTuple):
     """A smoothed curve and its derivatives in the time coordinate (units of the points over time^k).
 
     ``bandwidth`` is the one used at each place: the declared one, or wider where the points are too sparse
-    for it.
+    for it. ``gain[i, k]`` is the standard error of the k-th derivative at place i for independent noise of
+    size one.
     """
 
     position: Float[np.ndarray, "at v"]
@@ -23,6 +24,7 @@ class Smoothed(NamedTuple):
     acceleration: Float[np.ndarray, "at v"]
     jerk: Float[np.ndarray, "at v"]
     bandwidth: Float[np.ndarray, " at"]
+    gain: Float[np.ndarray, "at 4"]
 
 
 def smooth(
@@ -32,7 +34,7 @@ def smooth(
     degree: int = 3,
     at: Float[np.ndarray, " at"] | None = None,
 ) -> Smoothed:
-    """Local polynomial regression with Gaussian weights exp(−(t−t₀)²/2h²), at the places ``at`` (default ``t``).
+    """Local polynomial regression with weights exp(−(t−t₀)²/2h²), at the places ``at`` (default ``t``).
 
     Each place t₀ gets the least-squares polynomial of the given degree, and k! times its k-th coefficient is
     the k-th derivative. Exact on polynomials up to the degree, at any spacing. Otherwise, with degree 3 and
@@ -61,30 +63,47 @@ def smooth(
     distinct = np.unique(t)
     degree = min(degree, len(distinct) - 1)
     width = np.maximum(bandwidth, _reach(distinct, at, degree + 1))
-    derivatives = np.zeros((4, len(at), points.shape[1]))
+    derivatives, gain = np.zeros((4, len(at), points.shape[1])), np.zeros((len(at), 4))
     for first in range(0, len(at), _ROWS_AT_ONCE):
         rows = slice(first, first + _ROWS_AT_ONCE)
-        derivatives[:, rows] = _fit(t, points, at[rows], width[rows], degree)
-    return Smoothed(*derivatives, bandwidth=width)
+        weights = _derivative_weights(t, at[rows], width[rows], degree)
+        derivatives[:, rows] = np.einsum("krt,tv->krv", weights, points)
+        gain[rows] = np.linalg.norm(weights, axis=2).T
+    return Smoothed(*derivatives, bandwidth=width, gain=gain)
 
 
-def _fit(
+def noise_size(t: Float[np.ndarray, " step"], points: Float[np.ndarray, "step v"]) -> Float[np.ndarray, " v"]:
+    """Standard deviation of each coordinate's noise: how far points lie from the line between neighbours.
+
+    The median over points, so that the curve's own bends, where points are sparse, do not count as noise.
+    Zero with fewer than three points. Source: Gasser, Sroka & Jennen-Steinmetz 1986, "Residual variance and
+    residual pattern in nonlinear regression", with a median for their mean.
+    """
+    rows = 1 + np.flatnonzero(t[2:] > t[:-2])
+    if len(rows) == 0:
+        return np.zeros(points.shape[1])
+    share = ((t[rows + 1] - t[rows]) / (t[rows + 1] - t[rows - 1]))[:, None]
+    off = points[rows] - share * points[rows - 1] - (1 - share) * points[rows + 1]
+    scaled = np.abs(off) / np.sqrt(1 + share**2 + (1 - share) ** 2)
+    return np.median(scaled, axis=0) / 0.6745  # the median of |N(0, 1)|
+
+
+def _derivative_weights(
     t: Float[np.ndarray, " step"],
-    points: Float[np.ndarray, "step v"],
     at: Float[np.ndarray, " rows"],
     width: Float[np.ndarray, " rows"],
     degree: int,
-) -> Float[np.ndarray, "4 rows v"]:
+) -> Float[np.ndarray, "4 rows step"]:
+    """The fit is linear: derivative k at a place is Σ_t weights[k, place, t]·points[t]."""
     scaled = (t[None] - at[:, None]) / width[:, None]  # in bandwidths, so that the basis is well conditioned
     root_weight = np.exp(-(scaled**2) / 4)
     basis = root_weight[..., None] * scaled[..., None] ** np.arange(degree + 1)
     orthogonal, triangle = np.linalg.qr(basis)
-    rhs = np.einsum("rtk,rt,tv->rkv", orthogonal, root_weight, points)
-    coefficients = np.linalg.solve(triangle, rhs)
-    derivatives = np.zeros((4, len(at), points.shape[1]))
+    solution = np.linalg.solve(triangle, np.swapaxes(orthogonal * root_weight[..., None], 1, 2))
+    weights = np.zeros((4, len(at), len(t)))
     for order in range(min(degree, 3) + 1):
-        derivatives[order] = coefficients[:, order] * (math.factorial(order) / width**order)[:, None]
-    return derivatives
+        weights[order] = solution[:, order] * (math.factorial(order) / width**order)[:, None]
+    return weights
 
 
 def _reach(

@@ -76,21 +76,29 @@ def curvature_vertices(
     length: float,
     min_persistence: float = DEFAULT_PERSISTENCE,
     closed: bool = False,
+    curvature_se: Float[np.ndarray, " n"] | None = None,
+    min_significance: float = 2.0,
 ) -> tuple[Vertices, Float[np.ndarray, " vertex"]]:
     """Vertices from curvature sampled at increasing places along a curve of given length, and their places.
 
     ``index`` counts the samples given here. NaN curvature (a resting point) ends an extremum's surroundings.
+    With ``curvature_se``, extrema whose prominence is below ``min_significance`` of its standard errors are
+    left out.
     """
     count = len(curvature)
     if closed:  # three turns; the middle one sees its surroundings on both sides
         place = np.concatenate([place - length, place, place + length])
         curvature = np.tile(curvature, 3)
+        curvature_se = None if curvature_se is None else np.tile(curvature_se, 3)
     extrema = local_extrema(curvature)
     index, value, where = _refined(place, curvature, extrema.at)
     base = np.where(extrema.is_maximum, value - extrema.prominence, value + extrema.prominence)
     floor = 2 * np.pi / length if length > 0 else np.inf
     persistence = extrema.prominence / (np.abs(value) + np.abs(base) + floor)
     keep = (persistence >= min_persistence) & (value != 0)
+    if curvature_se is not None:
+        bases = np.maximum(curvature_se[extrema.left_base], curvature_se[extrema.right_base])
+        keep &= extrema.prominence >= min_significance * np.hypot(curvature_se[extrema.at], bases)
     if closed:
         keep &= (extrema.at >= count) & (extrema.at < 2 * count)
         index = index - count

@@ -1,0 +1,140 @@
+"""A smooth curve through noisy values, its noise learned: Gaussian process regression, with draws."""
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from devexplore.errors import InvalidSpec
+
+_MOST_POINTS = 300
+_GRID = 256
+_DRAWS = 1000
+
+
+class NoisyCurve(NamedTuple):
+    """Posterior of a smooth curve on an even grid, in the units of the data.
+
+    ``structure`` is the posterior probability that there is a curve at all, against a straight line plus
+    noise.
+    """
+
+    x: Float[np.ndarray, " grid"]
+    mean: Float[np.ndarray, " grid"]
+    draws: Float[np.ndarray, "draw grid"]
+    noise: float
+    """Standard deviation of a value about the curve, learned, beyond the standard errors that were given."""
+    length_scale: float
+    structure: float
+
+
+def noisy_curve(
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
+    y_se: Float[np.ndarray, " n"] | None = None,
+    rng: np.random.Generator | None = None,
+) -> NoisyCurve:
+    """Fit y = f(x) + noise with f a Gaussian process (Matérn 5/2, learned amplitude and length scale).
+
+    The noise variance at a point is y_se² plus a learned constant, so error bars that are too small do not
+    bend the curve. Hyper-parameters are those of greatest marginal likelihood over three starts; the length
+    scale is kept between 3 % and 300 % of the range of x. The straight line competes by BIC with prior odds
+    one. Errors are taken as independent between points. More than 300 points are averaged in even bins of x
+    first. Values that are NaN (and their x) are left out. ``rng`` (default: seed 0) only makes the draws.
+
+    Raises:
+        InvalidSpec: with fewer than five distinct finite points, or a negative standard error.
+    """
+    x, y, y_se = _prepared(x, y, y_se)
+    low, span = x[0], x[-1] - x[0]
+    center, scale = y.mean(), y.std()
+    if scale <= 1e-12 * max(np.abs(y).max(), np.finfo(np.float64).tiny):  # constant but for rounding
+        grid = np.linspace(x[0], x[-1], _GRID)
+        flat = np.full(_GRID, center)
+        return NoisyCurve(grid, flat, np.tile(flat, (_DRAWS, 1)), 0.0, np.inf, 0.0)
+    inputs = ((x - low) / span)[:, None]
+    fit = _fit(inputs, (y - center) / scale, (y_se / scale) ** 2)
+    grid = np.linspace(0, 1, _GRID)[:, None]
+    mean, covariance = fit.predict(grid, return_cov=True)
+    learned = fit.kernel_.k2.noise_level
+    covariance -= learned * np.eye(_GRID)  # the curve, not new noisy values of it
+    variance, axes = np.linalg.eigh(covariance)
+    rng = np.random.default_rng(0) if rng is None else rng
+    normal = rng.standard_normal((_DRAWS, _GRID))
+    draws = mean + (normal * np.sqrt(np.clip(variance, 0, None))) @ axes.T
+    straight = _straight_line_evidence(inputs[:, 0], (y - center) / scale, (y_se / scale) ** 2)
+    curved = fit.log_marginal_likelihood_value_ - 2.0 * np.log(len(x))  # four fitted numbers, ½ ln n each
+    return NoisyCurve(
+        x=low + span * grid[:, 0],
+        mean=center + scale * mean,
+        draws=center + scale * draws,
+        noise=float(scale * np.sqrt(learned)),
+        length_scale=float(span * fit.kernel_.k1.k2.length_scale),
+        structure=float(1 / (1 + np.exp(np.clip(straight - curved, -700, 700)))),
+    )
+
+
+def _fit(
+    inputs: Float[np.ndarray, "n 1"], y: Float[np.ndarray, " n"], variance: Float[np.ndarray, " n"]
+) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    best: Any = None
+    alpha: Any = variance + 1e-10  # an array is allowed, the library's hints do not know it
+    for start in (0.05, 0.2, 0.8):
+        smooth = ConstantKernel(1.0, (1e-4, 1e3)) * Matern(start, (0.03, 3.0), nu=2.5)
+        regressor: Any = GaussianProcessRegressor(smooth + WhiteKernel(0.1, (1e-8, 10.0)), alpha=alpha)
+        with warnings.catch_warnings():
+            # A hyper-parameter at its bound is an answer here: no noise, or no curve.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            regressor.fit(inputs, y)
+        if best is None or regressor.log_marginal_likelihood_value_ > best.log_marginal_likelihood_value_:
+            best = regressor
+    return best
+
+
+def _straight_line_evidence(
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], variance: Float[np.ndarray, " n"]
+) -> float:
+    """Log likelihood of the best line plus learned noise, less ½ ln n for each of its three numbers."""
+    from scipy.optimize import minimize_scalar
+
+    design = np.stack([np.ones_like(x), x], axis=1)
+
+    def misfit(log_noise: float) -> float:
+        total = variance + np.exp(log_noise)
+        root = np.sqrt(total)
+        coefficients = np.linalg.lstsq(design / root[:, None], y / root, rcond=None)[0]
+        residual = y - design @ coefficients
+        return float(0.5 * np.sum(residual**2 / total + np.log(2 * np.pi * total)))
+
+    best = minimize_scalar(misfit, bounds=(np.log(1e-8), np.log(10.0)), method="bounded")
+    return -float(best.fun) - 1.5 * np.log(len(x))
+
+
+def _prepared(
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], y_se: Float[np.ndarray, " n"] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    y_se = np.zeros_like(y) if y_se is None else np.asarray(y_se, dtype=np.float64)
+    if not x.shape == y.shape == y_se.shape or x.ndim != 1:
+        raise InvalidSpec(
+            f"x, y and y_se must be as long as each other, got {x.shape}, {y.shape}, {y_se.shape}"
+        )
+    valued = np.isfinite(x) & np.isfinite(y) & np.isfinite(y_se)
+    x, y, y_se = x[valued], y[valued], y_se[valued]
+    if len(np.unique(x)) < 5:
+        raise InvalidSpec(f"a curve needs at least five distinct points with values, got {len(np.unique(x))}")
+    if np.any(y_se < 0):
+        raise InvalidSpec("standard errors must not be negative")
+    order = np.argsort(x, kind="stable")
+    x, y, y_se = x[order], y[order], y_se[order]
+    if len(x) <= _MOST_POINTS:
+        return x, y, y_se
+    bin_of = np.minimum(((x - x[0]) / (x[-1] - x[0]) * _MOST_POINTS).astype(int), _MOST_POINTS - 1)
+    _, label, count = np.unique(bin_of, return_inverse=True, return_counts=True)
+    mean_x, mean_y = np.bincount(label, x) / count, np.bincount(label, y) / count
+    return mean_x, mean_y, np.sqrt(np.bincount(label, y_se**2)) / count
