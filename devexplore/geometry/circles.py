@@ -90,8 +90,8 @@ def circles_from_derivatives(
     across = acceleration - np.sum(acceleration * tangent, axis=1, keepdims=True) * tangent
     straight = np.linalg.norm(across, axis=1) <= _ROUNDING * np.linalg.norm(acceleration, axis=1)
     across[straight] = 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        vector = across / speed[:, None] ** 2
+    squared = speed[:, None] ** 2
+    vector = np.divide(across, squared, out=np.zeros_like(across), where=squared > 0)
     curvature = _signed(tangent, vector)
     curvature[speed == 0] = np.nan
     return _circles(position, _left(tangent) if position.shape[1] == 2 else _unit(vector), curvature)
@@ -162,21 +162,22 @@ def three_point_curvature(curve: Float[np.ndarray, "step v"]) -> ThreePointCurva
     curvature = _signed(tangent, vector)
     where = (length[before] + offset_before + length[middle] + length[after] + offset_after) / 3
     if not closed:
-        tangent = _end_tangents(curve, tangent, curvature)
+        tangent, vector = _mirrored_ends(curve, tangent, vector)
     return ThreePointCurvature(tangent, vector, curvature, where)
 
 
-def _end_tangents(
+def _mirrored_ends(
     curve: Float[np.ndarray, "step v"],
     tangent: Float[np.ndarray, "step v"],
-    curvature: Float[np.ndarray, " step"],
-) -> Float[np.ndarray, "step v"]:
-    """On a circle the tangents at both ends of a chord mirror each other in it: reflect the neighbour's."""
-    tangent = tangent.copy()
+    vector: Float[np.ndarray, "step v"],
+) -> tuple[Float[np.ndarray, "step v"], Float[np.ndarray, "step v"]]:
+    """Tangent and curvature vector at the ends: on one circle, a chord's bisector mirrors one end into the other."""
+    tangent, vector = tangent.copy(), vector.copy()
     for end, inner in ((0, 1), (-1, -2)):
         chord = _unit((curve[inner] - curve[end])[None])[0]
         tangent[end] = 2 * np.dot(tangent[inner], chord) * chord - tangent[inner]
-    return tangent
+        vector[end] = vector[inner] - 2 * np.dot(vector[inner], chord) * chord
+    return tangent, vector
 
 
 def _circles(
