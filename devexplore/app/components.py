@@ -1,17 +1,18 @@
-"""The page's parts as Panel components: each receives data once; steps reach it through the browser's own bus.
+"""The page's parts as Panel components: each gets its data once, and steps through the browser's own bus.
 
-``Shell`` is the bridge: it mirrors the Selection into the browser and carries the browser's changes back, a few
-hundred bytes a change. The viewers know only their data and the bus, so a step costs no figure and, beyond that one
-message, no server.
+``Shell`` is the bridge: it mirrors the Selection into the browser and carries the browser's changes back, a
+few hundred bytes a change. The viewers know only their data and the bus, so a step costs no figure and,
+beyond that one message, no server.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import panel as pn
 import param
-from panel.custom import Child, JSComponent
+from panel.custom import JSComponent
+from panel.viewable import Child
 
 from devexplore.app.selection import Selection
 from devexplore.views.style import css_variables
@@ -44,14 +45,14 @@ class Timeline(Viewer):
     """Loss, LLC and strips over log-steps."""
 
     _esm = script("bus", "pane", "figure", "timeline")
-    _stylesheets = [PLOTLY_CSS, *sheet("common", "timeline")]
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "timeline")]
 
 
 class Trajectory(Viewer):
     """PC1–3 in space and in three planes."""
 
     _esm = script("bus", "pane", "figure", "trajectory")
-    _stylesheets = [PLOTLY_CSS, *sheet("common", "trajectory")]
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "trajectory")]
 
 
 class Tokens(Viewer):
@@ -60,7 +61,7 @@ class Tokens(Viewer):
     limit = param.Number(1.0, doc="Colour limit between the two custom steps.")
 
     _esm = script("bus", "pane", "tokens")
-    _stylesheets = sheet("common", "tokens")
+    _stylesheets: ClassVar[list[str]] = sheet("common", "tokens")
 
 
 class Shell(JSComponent):
@@ -75,7 +76,7 @@ class Shell(JSComponent):
     tokens = Child(doc="Pane.")
 
     _esm = script("bus", "pane", "player", "shell")
-    _stylesheets = [css_variables(), *sheet("common", "shell")]
+    _stylesheets: ClassVar[list[str]] = [css_variables(), *sheet("common", "shell")]
 
     def __init__(self, selection: Selection, **params: Any) -> None:
         self._selection = selection

@@ -1,7 +1,7 @@
 """What the page derives from a run: read once, computed once, shared by all browser sessions.
 
-Quick things (losses, LLC, stages) are read when asked for. Essential dynamics may need a forward pass at every
-checkpoint on first opening: that is a ``Job`` in a background thread, whose progress a page can poll.
+Losses, LLC and metrics are read when asked for. Stages take seconds, and essential dynamics may need a
+forward pass at every checkpoint on first opening: each is a ``Job`` in the background that a page can poll.
 """
 
 import threading
@@ -24,13 +24,14 @@ from devexplore.run import Run
 READ_ERRORS = (DevexploreError, OSError, ValueError, KeyError, RuntimeError)
 """What reading a run that changes or breaks while it is open can raise: the page says so and stays alive."""
 
+Progress = Callable[[int, int, str], None]
+"""Called with done, total and what is being done; total 0 while it is not known."""
+
 
 class Job:
     """One computation in the background, with progress: done of total, and the seconds left."""
 
-    def __init__(
-        self, work: Callable[[Callable[[int, int, str], None]], Any], pool: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, work: Callable[[Progress], Any], pool: ThreadPoolExecutor) -> None:
         self.done, self.total, self.text = 0, 0, "waiting"
         self._started = time.monotonic()
         self._ahead = 0
@@ -57,7 +58,7 @@ class DerivedRun:
         self.run = run
         self._pool = pool
         self._lock = threading.Lock()
-        self._dynamics: Job | None = None
+        self._jobs: dict[str, Job] = {}
 
     def group(self, name: str) -> xr.Dataset | None:
         """A measured group, loaded; None when it was not measured."""
@@ -100,20 +101,26 @@ class DerivedRun:
             return self.checkpoints["train_loss"]
         return None
 
-    @cached_property
-    def stages(self) -> xr.Dataset | None:
+    @property
+    def stages(self) -> Job:
         """Stages of the LLC curve (of the loss where there is no LLC: then of no type); None with neither."""
-        return find_stages(self.run) if self.llc is not None or self.loss is not None else None
+        return self._job("stages", self._find_stages)
 
     @property
     def dynamics(self) -> Job:
-        """Essential dynamics (the job's result), started on first use."""
-        with self._lock:
-            if self._dynamics is None:
-                self._dynamics = Job(self._compute_dynamics, self._pool)
-            return self._dynamics
+        """Essential dynamics."""
+        return self._job("dynamics", self._compute_dynamics)
 
-    def _compute_dynamics(self, progress: Callable[[int, int, str], None]) -> xr.Dataset:
+    def _job(self, name: str, work: Callable[[Progress], Any]) -> Job:
+        with self._lock:
+            if name not in self._jobs:
+                self._jobs[name] = Job(work, self._pool)
+            return self._jobs[name]
+
+    def _find_stages(self, progress: Progress) -> xr.Dataset | None:
+        return find_stages(self.run) if self.llc is not None or self.loss is not None else None
+
+    def _compute_dynamics(self, progress: Progress) -> xr.Dataset:
         torch.set_num_threads(1)  # leave the other cores to the page and to what else runs on this machine
         output = ensure_outputs(self.run, kind=None, progress=progress)
         progress(0, 0, "principal components")

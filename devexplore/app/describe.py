@@ -27,7 +27,7 @@ def describe(run: Run) -> str:
 
 
 def parameter_count(run: Run) -> int:
-    """How many numbers the network learns: as recorded, else counted in the first checkpoint; 0 if neither."""
+    """How many numbers the network learns: as recorded, else counted in a checkpoint; 0 if neither."""
     recorded: Mapping[str, Any] = run.recipe
     if "parameters" in recorded:
         return int(recorded["parameters"])

@@ -23,10 +23,10 @@ ADDRESS = "127.0.0.1"
 
 
 def derive(runs: Sequence[Run]) -> dict[str, DerivedRun]:
-    """The runs by name (numbered where two share one), sharing one background worker."""
+    """The runs by name (numbered where two share one), sharing the background workers."""
     if not runs:
         raise RunNotFound("no run to explore: name a run folder, or install the bundled runs")
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="devexplore")
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="devexplore")
     named: dict[str, DerivedRun] = {}
     for run in runs:
         name, number = run.name, 2
@@ -48,9 +48,9 @@ def page(runs: Sequence[Run] | Mapping[str, DerivedRun]) -> pn.viewable.Viewable
 def serve(runs: Sequence[Run], *, port: int = PORT, open_browser: bool = True, threaded: bool = False) -> Any:
     """Serve the page on this machine and (by default) open the browser.
 
-    ``port=0``, or a port that is taken, takes a free one. Blocks until interrupted, unless ``threaded``: then the
-    server's thread comes back (``.stop()`` ends it). Only this machine can reach the page: it binds 127.0.0.1 and
-    accepts websockets from both loopback names.
+    ``port=0``, or a port that is taken, takes a free one. Blocks until interrupted, unless ``threaded``: then
+    the server's thread comes back (``.stop()`` ends it). Only this machine can reach the page: it binds
+    127.0.0.1 and accepts websockets from both loopback names.
     """
     derived = derive(runs)
     port = free_port(port)

@@ -1,7 +1,7 @@
 """Views' dictionaries and figures as JSON for the browser.
 
-Arrays travel as base64 typed arrays in Plotly's own convention (``dtype``, ``bdata``), which Plotly decodes itself
-and ``decode`` in bus.js decodes for us: compact, and NaN survives.
+Arrays travel as base64 typed arrays in Plotly's own convention (``dtype``, ``bdata``), which Plotly decodes
+itself and ``decode`` in bus.js decodes for us: compact, and NaN survives.
 """
 
 import base64
@@ -25,12 +25,7 @@ def _encode(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         if value.dtype.name not in CODES:
             return value.tolist()
-        array = np.ascontiguousarray(value)
-        return {
-            "dtype": CODES[value.dtype.name],
-            "bdata": base64.b64encode(array.tobytes()).decode(),
-            "shape": array.shape,
-        }
+        return {"dtype": CODES[value.dtype.name], "bdata": base64.b64encode(value.tobytes()).decode()}
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} cannot be sent to the page")

@@ -28,7 +28,7 @@ class Selection(param.Parameterized):
     change = param.Selector(
         default="stage",
         objects=["stage", "start", "custom"],
-        doc="Between which steps a loss change is taken: the stage under the cursor, start → now, or two steps.",
+        doc="Steps between which a loss change is taken: of the stage under the cursor, start → now, or two.",
     )
     change_from = param.Integer(0, bounds=(0, None), doc="First of the two steps when `change` is custom.")
     change_to = param.Integer(-1, bounds=(-1, None), doc="Second of the two steps; −1: the last checkpoint.")
@@ -67,7 +67,7 @@ class Selection(param.Parameterized):
 
     @classmethod
     def from_query(cls, query: str) -> "Selection":
-        """The Selection that ``query`` wrote. A URL can be edited by hand, so what it cannot be is ignored."""
+        """The Selection that ``query`` wrote; what a URL edited by hand cannot mean is ignored."""
         selection = cls()
         patch: dict[str, Any] = {}
         for name, text in parse_qsl(query.removeprefix("?")):

@@ -10,7 +10,7 @@ import xarray as xr
 
 from devexplore.analysis.tokens import loss_change
 from devexplore.app.components import Shell, Timeline, Tokens, Trajectory, Viewer
-from devexplore.app.derived import READ_ERRORS, DerivedRun
+from devexplore.app.derived import READ_ERRORS, DerivedRun, Job
 from devexplore.app.describe import describe
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
@@ -26,14 +26,16 @@ POLL_MS = 250
 class Session:
     """Builds the panes of one page and keeps them in step with the Selection.
 
-    Only what needs Python is watched here: the run, the theme (figures carry colours), added strips, the sequence,
-    and the two custom steps (their colour limit is taken over the whole probe). All else happens in the browser.
+    Only what needs Python is watched here: the run, the theme (figures carry colours), added strips, the
+    sequence, and the two custom steps (their colour limit is taken over the whole probe). All else happens in
+    the browser.
     """
 
     def __init__(self, runs: Mapping[str, DerivedRun], selection: Selection) -> None:
         self.runs = runs
         self.selection = selection
         self._poll: Any = None
+        self._waiting: dict[Job, bool] = {}
         bus = uuid4().hex
         self.timeline, self.trajectory, self.tokens = Timeline(bus=bus), Trajectory(bus=bus), Tokens(bus=bus)
         if selection.run not in runs:
@@ -63,15 +65,64 @@ class Session:
         return THEMES[self.selection.theme or "light"]
 
     def stages(self) -> list[StageMark]:
-        return stage_marks(self.derived.stages, self.theme)
+        """The stages, once they are found."""
+        return stage_marks(self._found_stages()[0], self.theme)
+
+    def _found_stages(self) -> tuple[xr.Dataset | None, str]:
+        """The stages if they are found, and how they came about (or why there are none) in words."""
+        future = self.derived.stages.future
+        if not future.done():
+            return None, "finding stages …"
+        try:
+            stages = future.result()
+        except READ_ERRORS as error:
+            return None, f"no stages: {error}"
+        if stages is None:
+            return None, "no stages: neither LLC nor loss is measured"
+        return stages, str(stages.attrs.get("note", ""))
 
     def show_run(self) -> None:
-        """Fill every pane for the chosen run; essential dynamics may come later."""
+        """Fill every pane for the chosen run; stages and essential dynamics may come later."""
+        self._waiting = {job: job.future.done() for job in (self.derived.stages, self.derived.dynamics)}
+        self._show_staged()
+        self._show_dynamics()
+        if self._poll is None and not all(self._waiting.values()):
+            self._poll = pn.state.add_periodic_callback(self._look_at_jobs, period=POLL_MS)
+
+    def _show_staged(self) -> None:
+        """Fill all that knows of stages and costs little."""
         self._fill(self.shell, self._shell)
         self._fill(self.timeline, self._timeline)
         self._fill(self.tokens, self._tokens)
         self._set_limit()
-        self._show_dynamics()
+
+    def _show_dynamics(self) -> None:
+        job = self.derived.dynamics
+        if job.future.done():
+            self.trajectory.progress = ""
+            self._fill(self.trajectory, self._trajectory)
+        else:
+            self.trajectory.payload = ""
+            self._say_progress(job)
+
+    def _look_at_jobs(self) -> None:
+        """Show what has been finished since the last look, and how far the rest is."""
+        stages, dynamics = self.derived.stages, self.derived.dynamics
+        new = [job for job, known in self._waiting.items() if not known and job.future.done()]
+        self._waiting |= dict.fromkeys(new, True)
+        if stages in new:
+            self._show_staged()
+        if new:
+            self._show_dynamics()
+        elif not dynamics.future.done():
+            self._say_progress(dynamics)
+        if all(self._waiting.values()):
+            self._poll.stop()
+            self._poll = None
+
+    def _say_progress(self, job: Job) -> None:
+        said = {"done": job.done, "total": job.total, "text": job.text, "seconds": job.seconds_left}
+        self.trajectory.progress = encode(said)
 
     def show_colours(self) -> None:
         """Send again what carries colours."""
@@ -87,7 +138,7 @@ class Session:
         self.show_run()
 
     def _fill(self, viewer: Viewer | Shell, build: Callable[[], Any]) -> None:
-        """A run may break while it is open (a file goes, a block is damaged): the pane says so, the page lives."""
+        """A run may break while it is open (a damaged block): the pane says so, the page lives."""
         try:
             viewer.payload = encode(build())
         except READ_ERRORS as error:
@@ -106,7 +157,7 @@ class Session:
             "description": describe(derived.run),
             "steps": derived.steps.tolist(),
             "stages": chips(self.stages()),
-            "note": "" if derived.stages is None else str(derived.stages.attrs.get("note", "")),
+            "note": self._found_stages()[1],
             "loss": read,
         }
 
@@ -176,34 +227,6 @@ class Session:
         run = self.derived.run
         words = {"losses": "The loss per token", "llc": "The local learning coefficient"}[only]
         return message(f"{words} is not measured yet", "", f"devexplore measure {run.path} --only {only}")
-
-    def _show_dynamics(self) -> None:
-        job = self.derived.dynamics
-        if job.future.done():
-            self._finish_dynamics()
-            return
-        self.trajectory.payload = ""
-        self._say_progress()
-        if self._poll is None:
-            self._poll = pn.state.add_periodic_callback(self._look_at_job, period=POLL_MS)
-
-    def _look_at_job(self) -> None:
-        if self.derived.dynamics.future.done():
-            self._poll.stop()
-            self._poll = None
-            self._finish_dynamics()
-        else:
-            self._say_progress()
-
-    def _say_progress(self) -> None:
-        job = self.derived.dynamics
-        self.trajectory.progress = encode(
-            {"done": job.done, "total": job.total, "text": job.text, "seconds": job.seconds_left}
-        )
-
-    def _finish_dynamics(self) -> None:
-        self.trajectory.progress = ""
-        self._fill(self.trajectory, self._trajectory)
 
     def _trajectory(self) -> dict[str, Any]:
         dynamics = self.derived.dynamics.future.result()

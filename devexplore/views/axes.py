@@ -42,7 +42,7 @@ def padded(values: np.ndarray, share: float = 0.06) -> tuple[float, float]:
 def base_layout(theme: Theme, **more: Any) -> dict[str, Any]:
     """What all figures have in common: transparent paper, our font, no legend, a constant ``uirevision``.
 
-    The constant ``uirevision`` keeps zoom and camera when a figure is sent again (another theme, a new strip).
+    The constant ``uirevision`` keeps zoom and camera when a figure is sent again (another theme).
     """
     return {
         "template": "none",

@@ -34,6 +34,7 @@ class Theme(NamedTuple):
     rose: str
     circle: str
     evolute: str
+    evolute_line: str
     raw: str
     uncertainty: str
     doubtful: str
@@ -55,11 +56,12 @@ LIGHT: Final = Theme(
     warm_band="rgba(238, 142, 60, 0.17)",
     cool_band="rgba(58, 134, 200, 0.16)",
     undecided_band="rgba(120, 126, 136, 0.06)",
-    hatch="rgba(110, 116, 126, 0.38)",
+    hatch="rgba(110, 116, 126, 0.26)",
     fell="#c62f2b",
     rose="#2b62c9",
-    circle="rgba(60, 66, 76, 0.17)",
+    circle="rgba(60, 66, 76, 0.13)",
     evolute="#16181b",
+    evolute_line="rgba(22, 24, 27, 0.35)",
     raw="rgba(86, 93, 103, 0.45)",
     uncertainty="rgba(22, 24, 27, 0.15)",
     doubtful="#7a4fbf",
@@ -78,14 +80,15 @@ DARK: Final = Theme(
     warm=("#f08a3e", "#f7bd85", "#c8611c"),
     cool=("#55a3e4", "#a5d1f5", "#2f7cc0"),
     undecided=("#a3a9b2", "#c8ccd2", "#7b818a"),
-    warm_band="rgba(240, 138, 62, 0.20)",
-    cool_band="rgba(85, 163, 228, 0.19)",
+    warm_band="rgba(240, 138, 62, 0.13)",
+    cool_band="rgba(85, 163, 228, 0.15)",
     undecided_band="rgba(163, 169, 178, 0.07)",
-    hatch="rgba(170, 176, 186, 0.35)",
+    hatch="rgba(170, 176, 186, 0.24)",
     fell="#e8574f",
     rose="#4f8df2",
-    circle="rgba(200, 206, 216, 0.16)",
+    circle="rgba(200, 206, 216, 0.13)",
     evolute="#eceef1",
+    evolute_line="rgba(236, 238, 241, 0.4)",
     raw="rgba(162, 170, 181, 0.45)",
     uncertainty="rgba(236, 238, 241, 0.18)",
     doubtful="#b99af0",
@@ -94,7 +97,9 @@ DARK: Final = Theme(
 
 THEMES: Final[dict[ThemeName, Theme]] = {"light": LIGHT, "dark": DARK}
 
-FONT: Final = 'Inter, "Segoe UI", system-ui, -apple-system, "Helvetica Neue", Arial, "Liberation Sans", "DejaVu Sans", sans-serif'
+FONT: Final = (
+    'Inter, "Segoe UI", system-ui, -apple-system, "Helvetica Neue", Arial, "DejaVu Sans", sans-serif'
+)
 MONO: Final = '"JetBrains Mono", "SF Mono", Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", monospace'
 
 SIZES: Final = {"small": 11, "body": 13, "title": 14, "brand": 16}
@@ -109,7 +114,7 @@ TYPE_WORDS: Final = {"A": "type A, LLC rises", "B": "type B, LLC falls", "undeci
 
 
 def stage_shades(types: list[str], theme: Theme) -> list[str]:
-    """One colour a stage: warm for A, cool for B, grey for undecided; neighbours of one type differ in shade."""
+    """One colour a stage: warm for A, cool for B, grey for undecided; stages of one type differ in shade."""
     shades = {"A": theme.warm, "B": theme.cool}
     seen: dict[str, int] = {}
     colours = []

@@ -14,7 +14,10 @@ RHAT_LIMIT = 1.1
 """Above this R̂ the chains disagree and an LLC is drawn as doubtful."""
 
 LARGE_EXCESS = 0.25
-"""An excess loss above this share of L(w*) means that the chains left the neighbourhood; the hover says so."""
+"""An excess loss above this share of L(w*): the chains left the neighbourhood, and the hover says so."""
+
+GUTTER = 92
+"""Pixels right of the plot for the rows' names and current values."""
 
 
 class Row(NamedTuple):
@@ -58,7 +61,7 @@ def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: T
 def llc_row(llc: xr.Dataset, theme: Theme, losses: xr.Dataset | None = None) -> Row:
     """The LLC with its ± one-standard-error band; doubtful estimates are crosses.
 
-    With the losses at hand, the hover also says where the chains' excess loss is large against the loss itself.
+    With the losses at hand, the hover also says where the excess loss is large against the loss itself.
     """
     if losses is not None:
         llc = llc.assign(test_loss=losses["test_loss"].reindex(step=llc["step"], method="nearest"))
@@ -127,7 +130,7 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
     figure = go.Figure(
         layout=base_layout(
             theme,
-            margin={"l": 62, "r": 14, "t": 20, "b": 24},
+            margin={"l": 42, "r": GUTTER, "t": 20, "b": 24},
             hovermode="closest",
             dragmode=False,
             yaxis={"domain": [0, 1], "range": [0, 1], "visible": False, "fixedrange": True},
@@ -135,7 +138,7 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
     )
     for stage in stages:
         figure.add_trace(_band(stage, theme))
-    figure.update_layout(annotations=_band_names(stages, end, theme))
+    titles = []
     bottom = 1.0
     total = sum(row.height for row in rows)
     gap = 0.06 if len(rows) < 4 else 0.035
@@ -143,6 +146,7 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
     for i, row in enumerate(rows):
         top, bottom = bottom, bottom - share * row.height
         name = f"yaxis{i + 2}"
+        titles.append(_row_title(row, top, theme))
         low, high = row.range
         figure.update_layout(
             {
@@ -152,22 +156,19 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
                     range=[low, high],
                     anchor="x",
                     nticks=5 if row.height == 1.0 else 3,
-                    title={
-                        "text": _axis_title(row),
-                        "font": {"size": SIZES["small"], "color": theme.ink},
-                        "standoff": 6,
-                    },
                 )
             }
         )
         for trace in row.traces:
             figure.add_trace(trace.update(xaxis="x", yaxis=f"y{i + 2}"))
         bottom -= gap
+    figure.update_layout(annotations=[*_band_names(stages, end, theme), *titles])
     air = 0.015 * end
     figure.update_layout(
         xaxis=axis(
             theme,
             range=[-air, end + air],
+            showgrid=False,
             tickvals=ticks,
             ticktext=words,
             anchor=f"y{len(rows) + 1}",
@@ -202,8 +203,20 @@ def trust(llc: xr.Dataset | None) -> str:
     return f"{count} of {total} LLC estimates are doubtful (R̂ > {RHAT_LIMIT} or a chain diverged)"
 
 
-def _axis_title(row: Row) -> str:
-    return f"<b>{row.title}</b> {row.unit}".strip()
+def _row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:
+    """The row's name in the right gutter; the page writes the current value below it."""
+    return {
+        "x": 1,
+        "y": top,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "top",
+        "xshift": 4,
+        "showarrow": False,
+        "text": f"<b>{row.title}</b>",
+        "font": {"size": SIZES["small"], "color": theme.ink},
+    }
 
 
 def _line(values: xr.DataArray, colour: str, width: float, name: str, dash: str = "solid") -> go.Scatter:

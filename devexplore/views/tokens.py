@@ -12,8 +12,10 @@ GRID_ROWS = 48
 
 
 def colour_limit(change: xr.DataArray) -> float:
-    """The symmetric limit ±L of the colours: the 98 % quantile of |change| over the whole probe, rounded up to
-    two digits, so that it stays the same for every sequence. 1 when nothing changed."""
+    """The symmetric limit ±L of the colours; 1 when nothing changed.
+
+    The 98 % quantile of |change| over the whole probe, rounded up to two digits: the same for every sequence.
+    """
     size = np.abs(change.values.astype(float))
     size = size[np.isfinite(size)]
     limit = float(np.quantile(size, LIMIT_QUANTILE)) if size.size else 0.0
@@ -24,12 +26,16 @@ def colour_limit(change: xr.DataArray) -> float:
 
 
 def text_view(losses: xr.Dataset, probe: xr.Dataset, sequence: int) -> dict[str, Any]:
-    """One sequence of readable text. Item i is the token *predicted* at position i, with its loss at every step;
-    ``lead`` is the first token, which nothing predicts."""
+    """One sequence of readable text.
+
+    Item i is the token *predicted* at position i, with its loss at every step; ``lead`` is the first token,
+    which nothing predicts.
+    """
     here = losses["token_loss"].isel(sequence=sequence).transpose("step", "position")
     words = [str(text) for text in probe["target_text"].isel(sequence=sequence).values]
     return {
         "form": "text",
+        "title": "Tokens",
         "step": here["step"].values.astype(float),
         "loss": here.values.astype(np.float32),
         "lead": str(probe["token_text"].isel(sequence=sequence, position=0).item()),
@@ -42,7 +48,7 @@ def text_view(losses: xr.Dataset, probe: xr.Dataset, sequence: int) -> dict[str,
 
 
 def grid_view(losses: xr.Dataset, system: str) -> dict[str, Any]:
-    """Runs without text: a grid of sequence × position, the mean over sequences on top when there are many."""
+    """Runs without text: a grid of sequence × position, the mean on top when there are many."""
     row, column = GRID_WORDS.get(system, ("sequence", "position"))
     here = losses["token_loss"].transpose("step", "sequence", "position")
     values = here.values.astype(np.float32)
@@ -53,6 +59,7 @@ def grid_view(losses: xr.Dataset, system: str) -> dict[str, Any]:
         names = [f"mean of {values.shape[1]}", *names]
     return {
         "form": "grid",
+        "title": "Loss per input",
         "step": here["step"].values.astype(float),
         "loss": shown.reshape(shown.shape[0], -1),
         "rows": names,

@@ -5,6 +5,7 @@ Every figure carries all its layers as traces tagged ``meta.layer``; which are v
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ CIRCLES = 56
 
 ROUND = np.linspace(0.0, 2.0 * np.pi, 73)
 
+HOVER_3D = "step %{customdata:,}<br>PC1 %{x:.3g} · PC2 %{y:.3g} · PC3 %{z:.3g}<extra></extra>"
+
 LAYERS = ("stage", "step", "raw", "circles", "evolute", "vertices")
 
 
@@ -35,9 +38,10 @@ def caption(dynamics: xr.Dataset) -> str:
     share = float(dynamics["explained_variance_ratio"].sel(component=[1, 2, 3]).sum())
     steps = dynamics["step"].values
     kind = str(dynamics.attrs.get("output_kind", "outputs")).replace("_", " ")
+    smoothing = str(dynamics.attrs.get("smoothing", ""))
     return (
-        f"PCA of {kind} over {steps.size} checkpoints, steps {steps[0]:,}–{steps[-1]:,}; three components hold "
-        f"{share:.0%} of the variance. {dynamics.attrs.get('smoothing', '')}".strip()
+        f"PCA of {kind} over {steps.size} checkpoints, steps {steps[0]:,}–{steps[-1]:,}; "
+        f"three components hold {share:.0%} of the variance. Smoothing: {smoothing}."
     )
 
 
@@ -75,12 +79,12 @@ def plane(
     traces += _curve(curve, dynamics["curve_step"].values, stages, theme)
     traces += [
         _checkpoints(smooth, steps, stages, theme, (first, second)),
-        *_vertices(dynamics, name, window, theme),
+        *_vertices(dynamics, name, theme),
     ]
     figure = go.Figure(
         [_shown(trace, show) for trace in traces],
         layout=base_layout(
-            theme, margin={"l": 50, "r": 8, "t": 8, "b": 36}, hovermode="closest", dragmode="pan"
+            theme, margin={"l": 50, "r": 8, "t": 8, "b": 38}, hovermode="closest", dragmode="pan"
         ),
     )
     title = {"font": {"size": SIZES["small"], "color": theme.ink}, "standoff": 4}
@@ -122,21 +126,25 @@ def space(dynamics: xr.Dataset, stages: Sequence[StageMark], theme: Theme, show:
             meta={"layer": "raw"},
         )
     )
-    traces.append(
-        go.Scatter3d(
-            **_xyz(smooth),
-            mode="markers",
-            marker={"size": 3, "color": _point_colours(steps, stages, theme)},
-            customdata=steps,
-            hovertemplate="step %{customdata:,}<br>PC1 %{x:.3g} · PC2 %{y:.3g} · PC3 %{z:.3g}<extra></extra>",
-            meta={"layer": "points"},
+    for layer, colours in (
+        ("stage", {"color": _point_colours(steps, stages, theme)}),
+        ("step", {"color": log_step(steps), "colorscale": _time_scale(theme)}),
+    ):
+        traces.append(
+            go.Scatter3d(
+                **_xyz(smooth),
+                mode="markers",
+                marker={"size": 3, **colours},
+                customdata=steps,
+                hovertemplate=HOVER_3D,
+                meta={"layer": layer},
+            )
         )
-    )
     traces.append(
         go.Scatter3d(
             **_xyz(smooth[-1:]),
             mode="markers",
-            marker={"size": 8, "color": theme.surface, "line": {"color": theme.ink, "width": 3}},
+            marker={"size": 7, "color": theme.ink, "line": {"color": theme.surface, "width": 2}},
             hoverinfo="skip",
             meta={"layer": "now"},
         )
@@ -150,7 +158,7 @@ def space(dynamics: xr.Dataset, stages: Sequence[StageMark], theme: Theme, show:
             scene={
                 "uirevision": "devexplore",
                 "aspectmode": "cube",
-                "camera": {"eye": {"x": 1.35, "y": 1.35, "z": 0.85}, "center": {"x": 0, "y": 0, "z": -0.08}},
+                "camera": {"eye": {"x": 1.55, "y": 1.55, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.08}},
                 **{
                     f"{letter}axis": {
                         "range": walls[i],
@@ -224,7 +232,7 @@ def _parts(curve_step: np.ndarray, stages: Sequence[StageMark]) -> list[tuple[St
     edges = [0, *breaks.tolist(), index.size]
     return [
         (stages[index[a]] if index[a] >= 0 else None, np.arange(a, min(b + 1, index.size)))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in pairwise(edges)
     ]
 
 
@@ -302,7 +310,7 @@ def _evolute(center: np.ndarray, steps: np.ndarray, window: tuple, theme: Theme)
         x=shown[:, 0],
         y=shown[:, 1],
         mode="lines+markers",
-        line={"color": theme.circle, "width": 1},
+        line={"color": theme.evolute_line, "width": 1},
         marker={"size": 3, "color": theme.evolute},
         customdata=steps,
         hovertemplate="centre of the circle at step %{customdata:,}<extra></extra>",
@@ -310,7 +318,7 @@ def _evolute(center: np.ndarray, steps: np.ndarray, window: tuple, theme: Theme)
     )
 
 
-def _vertices(dynamics: xr.Dataset, name: str, window: tuple, theme: Theme) -> list[go.Scatter]:
+def _vertices(dynamics: xr.Dataset, name: str, theme: Theme) -> list[go.Scatter]:
     here = dynamics["vertex_plane"].values.astype(str) == name
     steps = dynamics["vertex_step"].values[here]
     marks = []

@@ -97,7 +97,7 @@ function shortNumber(value) {
   if (value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size >= 1e5 || (size > 0 && size < 1e-3)) return value.toExponential(1);
-  return value.toLocaleString("en-US", {maximumSignificantDigits: size >= 1000 ? 4 : 3});
+  return value.toLocaleString("en-US", size >= 1000 ? {maximumSignificantDigits: 4} : {minimumSignificantDigits: 3, maximumSignificantDigits: 3});
 }
 
 const signed = value => (value > 0 ? "+" : value < 0 ? "−" : "±") + shortNumber(Math.abs(value));

@@ -22,15 +22,15 @@ function svg(tag, attributes = {}, ...children) {
 // A titled pane with controls on the right, a body, a foot, and a cover for messages and progress.
 function buildPane(el, title) {
   const controls = h("div", {class: "controls"});
-  const reading = h("span", {class: "reading"});
   const body = h("div", {class: "body"});
   const foot = h("footer", {class: "foot"});
   const cover = h("div", {class: "cover", role: "status"});
   cover.hidden = true;
-  const head = h("header", {class: "head"}, h("h2", {}, title), reading, controls);
+  const heading = h("h2", {}, title);
+  const head = h("header", {class: "head"}, heading, controls);
   const section = h("section", {class: "pane", "aria-label": title}, head, body, foot, cover);
   el.replaceChildren(section);
-  return {section, head, controls, reading, body, foot, cover};
+  return {section, heading, controls, body, foot, cover};
 }
 
 function showMessage(pane, {title, text, command}) {

@@ -67,7 +67,7 @@ function buildPlayer(bus) {
       return chip;
     }));
     chips.title = note;
-    if (!stages.length) chips.append(h("span", {class: "none"}, "no stages: neither LLC nor loss is measured"));
+    if (!stages.length) chips.append(h("span", {class: "none"}, note));
   }
 
   function show(changed) {

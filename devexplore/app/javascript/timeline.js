@@ -12,8 +12,8 @@ function render({model, el}) {
   pane.body.append(host);
   const figure = new Figure(host, "Loss and local learning coefficient over training steps, logarithmic");
   const line = svg("line", {class: "cursor"});
-  const dots = svg("g");
-  figure.layer.append(line, dots);
+  const dots = svg("g"), values = svg("g");
+  figure.layer.append(line, dots, values);
   let rows = [];
 
   const place = () => {
@@ -22,18 +22,21 @@ function render({model, el}) {
     const xa = figure.axis("xaxis");
     const x = xa._offset + xa.l2p(logStep(bus.step));
     const inside = x >= xa._offset - 1 && x <= xa._offset + xa._length + 1;
-    figure.layer.style.display = inside ? "" : "none";
+    line.style.display = dots.style.display = inside ? "" : "none";
     line.setAttribute("x1", x); line.setAttribute("x2", x);
     line.setAttribute("y1", size.t - 4); line.setAttribute("y2", size.t + size.h);
     rows.forEach((row, i) => {
-      const value = row.value[nearest(row.step, bus.step)], ya = figure.axis(row.axis);
+      const value = row.value[nearest(row.step, bus.step)], ya = figure.axis(row.axis), text = values.children[i];
+      if (!ya) return;
       const dot = dots.children[i];
-      const y = ya ? ya._offset + ya.l2p(value) : NaN;
+      text.textContent = `${shortNumber(value)} ${row.unit === "squared error" ? "" : row.unit}`;
+      text.setAttribute("x", xa._offset + xa._length + 6);
+      text.setAttribute("y", ya._offset + 30);
+      const y = ya._offset + ya.l2p(value);
       const seen = Number.isFinite(y) && y >= ya._offset - 2 && y <= ya._offset + ya._length + 2;
       dot.style.display = seen ? "" : "none";
       if (seen) { dot.setAttribute("cx", x); dot.setAttribute("cy", y); }
     });
-    pane.reading.textContent = rows.map(row => `${row.title} ${shortNumber(row.value[nearest(row.step, bus.step)])}`).join("   ");
   };
   figure.place = place;
 
@@ -62,7 +65,7 @@ function render({model, el}) {
     if (data.types.includes("B")) keys.push(key("cool", "type B: falls"));
     if (data.types.includes("undecided")) keys.push(key("hatch", "undecided"));
     pane.foot.replaceChildren(h("span", {class: "keys"}, ...keys), h("span", {class: "verdict", title: data.trust}, data.trust));
-    for (const {message} of data.missing) pane.foot.append(h("span", {class: "missing"}, `${message.title}: `, h("code", {}, message.command)));
+    for (const {message} of data.missing) pane.foot.append(h("span", {class: "missing"}, `${message.title}. `, h("code", {}, message.command)));
   };
 
   const draw = async () => {
@@ -72,6 +75,7 @@ function render({model, el}) {
     pane.cover.hidden = true;
     rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value)}));
     dots.replaceChildren(...rows.map(() => svg("circle", {class: "dot", r: 4})));
+    values.replaceChildren(...rows.map(() => svg("text", {class: "value"})));
     const left = data.strips.filter(name => !bus.state.strips.includes(name));
     adder.fill([["", "+ metric"], ...left.map(name => [name, name.replaceAll("_", " ")])]);
     adder.hidden = !left.length;

@@ -73,12 +73,10 @@ function render({model, el}) {
     const word = change < 0 ? "fell" : "rose";
     detail.replaceChildren(
       h("div", {class: "facts"},
-        h("span", {class: "name"}, names[item]),
-        h("span", {}, `${shortNumber(before)} → ${shortNumber(after)} ${data.unit}`),
-        h("span", {class: word}, `${word} by ${shortNumber(Math.abs(change))}`),
-        h("span", {class: "quiet"}, `now ${shortNumber(at(bus.step, item))}`),
-        hovered < 0 ? h("button", {type: "button", class: "icon", "aria-label": "Unlock the token", onclick: () => bus.set({token: -1})}, "×") : ""),
-      sparkline(item, a, b));
+        h("div", {}, h("span", {class: "name"}, names[item]), h("span", {class: word}, `${word} by ${shortNumber(Math.abs(change))}`)),
+        h("div", {class: "quiet"}, `${shortNumber(before)} → ${shortNumber(after)} ${data.unit}, now ${shortNumber(at(bus.step, item))}`)),
+      sparkline(item, a, b),
+      h("button", {type: "button", class: "icon", "aria-label": "Unlock the token", title: "Unlock (Esc)", onclick: () => bus.set({token: -1})}, "×"));
   }
 
   function sparkline(item, a, b) {
@@ -106,6 +104,8 @@ function render({model, el}) {
   function write() {
     names = data.form === "text" ? data.items.map(visible) : data.rows.flatMap(row => data.columns.map(column => `${row}, ${data.column_title} ${column}`));
     hovered = -1;
+    pane.heading.textContent = data.title;
+    pane.section.setAttribute("aria-label", data.title);
     if (data.form === "text") writeText(); else writeGrid();
     view.className = `view ${data.form}`;
     view.scrollTop = 0;
