@@ -185,7 +185,7 @@ class Session:
         return {
             "figure": timeline_view.timeline(rows, stages, float(derived.steps[-1]), theme),
             "rows": timeline_view.follow(rows),
-            "strips": names,
+            "strips": {name: timeline_view.strip_label(name) for name in names},
             "trust": timeline_view.trust(derived.llc),
             "doubtful": 0 if derived.llc is None else int(timeline_view.doubtful(derived.llc).sum()),
             "train": derived.checkpoints is not None and derived.losses is not None,

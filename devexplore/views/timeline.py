@@ -16,6 +16,8 @@ RHAT_LIMIT = 1.1
 LARGE_EXCESS = 0.25
 """An excess loss above this share of L(w*): the chains left the neighbourhood, and the hover says so."""
 
+ABBREVIATIONS = {"icl": "ICL", "kl": "KL", "ood": "OOD", "llc": "LLC"}
+
 GUTTER = 92
 """Pixels right of the plot for the rows' names and current values."""
 
@@ -27,6 +29,8 @@ class Row(NamedTuple):
     unit: str
     step: np.ndarray
     value: np.ndarray
+    error: np.ndarray
+    """Standard error of the value, NaN where none is known."""
     traces: list[go.Scatter]
     range: tuple[float, float]
     height: float
@@ -55,7 +59,7 @@ def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: T
     if shown is None:
         return None
     title = "test loss" if losses is not None else "train loss"
-    return Row(title, unit, shown["step"].values, shown.values, traces, padded(shown.values), 1.0)
+    return _row(title, unit, shown, traces, 1.0)
 
 
 def llc_row(llc: xr.Dataset, theme: Theme, losses: xr.Dataset | None = None) -> Row:
@@ -101,15 +105,19 @@ def llc_row(llc: xr.Dataset, theme: Theme, losses: xr.Dataset | None = None) -> 
     trusted = known & ~doubt
     inside = trusted if trusted.sum() >= 3 else known
     edges = np.concatenate([(value + se)[inside], (value - se)[inside]])
-    return Row("LLC", "λ̂", step, value, [band, line, crosses], padded(edges), 1.0)
+    return Row("LLC", "", step, value, se, [band, line, crosses], padded(edges), 1.0)
 
 
 def strip_row(metric: xr.DataArray, theme: Theme) -> Row:
     """One further metric, small."""
-    title = str(metric.name).replace("_", " ")
+    title = strip_label(str(metric.name))
     trace = _line(metric, theme.ink, 1.5, title)
-    unit = metric.attrs.get("units", "")
-    return Row(title, unit, metric["step"].values, metric.values, [trace], padded(metric.values), 0.55)
+    return _row(title, metric.attrs.get("units", ""), metric, [trace], 0.55)
+
+
+def strip_label(name: str) -> str:
+    """A metric's name as people write it: ``icl_score`` → ``ICL score``."""
+    return " ".join(ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
 def strips(metrics: xr.Dataset | None) -> list[str]:
@@ -188,6 +196,7 @@ def follow(rows: list[Row]) -> list[dict[str, Any]]:
             "unit": row.unit,
             "step": row.step.astype(float),
             "value": row.value.astype(float),
+            "error": row.error.astype(float),
         }
         for i, row in enumerate(rows)
     ]
@@ -201,6 +210,12 @@ def trust(llc: xr.Dataset | None) -> str:
     if count == 0:
         return f"all {total} LLC estimates: R̂ ≤ {RHAT_LIMIT}, no chain diverged"
     return f"{count} of {total} LLC estimates are doubtful (R̂ > {RHAT_LIMIT} or a chain diverged)"
+
+
+def _row(title: str, unit: str, values: xr.DataArray, traces: list[go.Scatter], height: float) -> Row:
+    shown = values.values.astype(float)
+    unknown = np.full(shown.shape, np.nan)
+    return Row(title, unit, values["step"].values, shown, unknown, traces, padded(shown), height)
 
 
 def _row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def _curve(
     for mark, part in _parts(curve_step, stages):
         line = {"color": mark.colour if mark else theme.muted, "width": 2.6}
         traces.append(_flat(curve[part], "stage", mode="lines", line=line))
-    marker = {"size": 4, "color": log_step(curve_step), "colorscale": _time_scale(theme)}
+    marker = {"size": 4.6, "color": log_step(curve_step), "colorscale": _time_scale(theme)}
     traces.append(_flat(curve, "step", mode="markers", marker=marker))
     return traces
 

@@ -29,9 +29,10 @@ function render({model, el}) {
       const value = row.value[nearest(row.step, bus.step)], ya = figure.axis(row.axis), text = values.children[i];
       if (!ya) return;
       const dot = dots.children[i];
-      text.textContent = `${shortNumber(value)} ${row.unit === "squared error" ? "" : row.unit}`;
+      const error = row.error[nearest(row.step, bus.step)];
+      text.textContent = `${shortNumber(value)} ${Number.isFinite(error) ? `± ${shortNumber(error)}` : row.unit === "squared error" ? "" : row.unit}`;
       text.setAttribute("x", xa._offset + xa._length + 6);
-      text.setAttribute("y", ya._offset + 30);
+      text.setAttribute("y", ya._offset + 27);
       const y = ya._offset + ya.l2p(value);
       const seen = Number.isFinite(y) && y >= ya._offset - 2 && y <= ya._offset + ya._length + 2;
       dot.style.display = seen ? "" : "none";
@@ -73,16 +74,16 @@ function render({model, el}) {
     const data = JSON.parse(model.payload);
     if (data.message) { showMessage(pane, data.message); return; }
     pane.cover.hidden = true;
-    rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value)}));
+    rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value), error: decode(row.error)}));
     dots.replaceChildren(...rows.map(() => svg("circle", {class: "dot", r: 4})));
     values.replaceChildren(...rows.map(() => svg("text", {class: "value"})));
-    const left = data.strips.filter(name => !bus.state.strips.includes(name));
-    adder.fill([["", "+ metric"], ...left.map(name => [name, name.replaceAll("_", " ")])]);
+    const left = Object.entries(data.strips).filter(([name]) => !bus.state.strips.includes(name));
+    adder.fill([["", "+ metric"], ...left]);
     adder.hidden = !left.length;
-    chosen.replaceChildren(...bus.state.strips.map(name => h("button", {
-      type: "button", class: "tag", "aria-label": `Remove the strip ${name}`,
+    chosen.replaceChildren(...bus.state.strips.filter(name => name in data.strips).map(name => h("button", {
+      type: "button", class: "tag", "aria-label": `Remove the strip ${data.strips[name]}`,
       onclick: () => bus.set({strips: bus.state.strips.filter(other => other !== name)}),
-    }, name.replaceAll("_", " "), h("span", {"aria-hidden": "true"}, " ×"))));
+    }, data.strips[name], h("span", {"aria-hidden": "true"}, " ×"))));
     legend(data);
     await figure.draw(data.figure, {scrollZoom: false});
     place();
