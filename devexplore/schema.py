@@ -47,10 +47,10 @@ _EACH_TOKEN: Final = (STEP, "sequence", "position")
 _EACH_DRAW: Final = (STEP, "chain", "draw")
 
 REQUIRED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    CHECKPOINTS: {name: (STEP,) for name in ("train_loss", "learning_rate", "samples_seen", CONTENT_HASH)},
+    CHECKPOINTS: dict.fromkeys(("train_loss", "learning_rate", "samples_seen", CONTENT_HASH), (STEP,)),
     OUTPUTS: {"output": _EACH_TOKEN},  # some kinds have one more dimension behind
     LOSSES: {"token_loss": _EACH_TOKEN, "test_loss": (STEP,)},
-    METRICS: {"weight_norm": (STEP,), "position_loss": (STEP, "position")},
+    METRICS: {"weight_norm": (STEP,)},
     CHAINS: {
         "loss": _EACH_DRAW,
         "baseline": _EACH_DRAW,
@@ -58,18 +58,9 @@ REQUIRED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "distance": (STEP, "chain"),
         "init_loss": (STEP,),
     },
-    LLC: {
-        name: (STEP,)
-        for name in (
-            "llc",
-            "llc_se",
-            "rhat",
-            "ess",
-            "excess_loss",
-            "relative_distance",
-            "diverged_chains",
-        )
-    },
+    LLC: dict.fromkeys(
+        ("llc", "llc_se", "rhat", "ess", "excess_loss", "relative_distance", "diverged_chains"), (STEP,)
+    ),
 }
 """Variables that a group must have if it is there, with the dimensions they begin with."""
 

@@ -6,17 +6,23 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from devexplore.errors import DamagedStore, MissingExtra, RunNotFound
 from devexplore.schema import MEASURED, RUN_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from zarr.abc.store import ByteRequest
     from zarr.abc.store import Store as ZarrStore
     from zarr.core.buffer import Buffer, BufferPrototype
 
 CHUNK: Final = re.compile(r"(^|/)c(/\d+)*$")
+PARTIAL: Final = ".partial"
+"""How the names of Zarr's temporary files end; each becomes a file of the store by one rename."""
+
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -36,7 +42,7 @@ def open_files(path: str | os.PathLike[str], read_only: bool) -> "ZarrStore":
             zipfile.ZipFile(path).close()
         except zipfile.BadZipFile as error:
             raise DamagedStore(f"{path}: truncated or no zip archive ({error}); copy it again") from error
-        return ZipStore(path, mode="r")
+        return sync(ZipStore.open(path, mode="r"))
     if read_only and not path.is_dir():
         raise RunNotFound(f"{path}: no store here; `devexplore measure` makes one")
     return LocalStore(path, read_only=read_only)
@@ -75,6 +81,12 @@ class StrictFiles(WrapperStore[Any]):
         if content is None and CHUNK.search(key) and f"{MEASURED}/c/" not in key:
             raise damaged(self.path, key, "this file is missing")
         return content
+
+    async def list_dir(self, prefix: str) -> "AsyncIterator[str]":
+        async for name in super().list_dir(prefix):
+            # Temporary files of a writer at work, and what file managers leave, are no members.
+            if "." not in name or name == "zarr.json":
+                yield name
 
 
 def pack(folder: str | os.PathLike[str], archive: str | os.PathLike[str]) -> None:

@@ -42,7 +42,9 @@ class GroupWriter:
     def __init__(self, store_path: Path, group: str):
         self._path = store_path
         self._group = group
-        self._arrays = dict(_group(open_for_writing(store_path), group).arrays())
+        # Zarr would leave out chunks full of NaN; we write all, so that a missing file is always a lost one.
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            self._arrays = dict(_group(open_for_writing(store_path), group).arrays())
         self._on_steps = {
             name: array
             for name, array in self._arrays.items()
@@ -164,8 +166,7 @@ def write_variable(group: zarr.Group, name: str, variable: xr.Variable) -> None:
 
 def open_for_writing(store_path: Path) -> zarr.Group:
     """The root group, made if it is not there."""
-    with zarr.config.set({"array.write_empty_chunks": True}):  # so that a missing file is always a lost one
-        return zarr.open_group(LocalStore(store_path), mode="a", zarr_format=3, use_consolidated=False)
+    return zarr.open_group(LocalStore(store_path), mode="a", zarr_format=3, use_consolidated=False)
 
 
 def _group(root: zarr.Group, path: str) -> zarr.Group:
@@ -195,9 +196,11 @@ def _whole_group(
 ) -> Iterator[zarr.Group]:
     """A new group that is built beside the store and moved into it by one rename."""
     with translated_write_errors(store_path):
-        parent = open_for_writing(store_path)
-        if "/" in group:
-            parent.require_group(group.rpartition("/")[0])
+        open_for_writing(store_path)
+        parent = group.rpartition("/")[0]
+        if parent and not (store_path / parent / "zarr.json").exists():
+            with _whole_group(store_path, parent, {}, {}):
+                pass
         workshop = store_path.with_name(store_path.name + ".partial")
         shutil.rmtree(workshop, ignore_errors=True)  # what a killed process left
         new = open_for_writing(workshop)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.errors import ZarrUserWarning
 
 from devexplore.errors import InvalidSpec, NotWritable, SchemaError, StoreConflict
 from devexplore.schema import CONTENT_HASH, MEASURED, STEP
 from devexplore.store.damage import Damage, Repair, find_damage, repair_group
-from devexplore.store.files import StrictFiles, damaged, is_url, open_files
+from devexplore.store.files import PARTIAL, StrictFiles, damaged, is_url, open_files
 from devexplore.store.group import (
     GroupWriter,
     Variable,
@@ -61,17 +63,21 @@ class Store:
         if self._is_empty():
             return xr.DataTree()
         try:
-            root = zarr.open_group(
-                StrictFiles(self._files, self.path), mode="r", zarr_format=3, use_consolidated=False
-            )
+            with warnings.catch_warnings(record=True) as unknown:
+                warnings.simplefilter("always", ZarrUserWarning)  # a folder without metadata
+                root = zarr.open_group(
+                    StrictFiles(self._files, self.path), mode="r", zarr_format=3, use_consolidated=False
+                )
+                members = root.members(max_depth=None)
+            if unknown:
+                self._raise_damage(None)
             groups = {"/": xr.Dataset(attrs=dict(root.attrs))}
-            for name, member in root.members(max_depth=None):
+            for name, member in members:
                 if isinstance(member, zarr.Group) and any(True for _ in member.arrays()):
                     groups[name] = open_group(member, self.path)
             return xr.DataTree.from_dict(groups)
         except (*DECODING_ERRORS, KeyError) as error:
-            for damage in find_damage(self._files):
-                raise damaged(self.path, damage.file, damage.reason) from error
+            self._raise_damage(error)
             if isinstance(error, FileNotFoundError):
                 raise SchemaError(f"{self.path}: no Zarr 3 store; expected a file zarr.json in it") from error
             raise
@@ -96,7 +102,8 @@ class Store:
             raise InvalidSpec(f"{group}: {sorted(_BOOKKEEPING)} are kept by the store; leave them out")
         coordinates = _as_variables(coords)
         asked = {**attrs, **provenance, SPEC: as_json(spec)}
-        path = self._start_writing(group)
+        _check_name(group)
+        path = self._start_writing()
         if not (path / group / "zarr.json").exists():
             create_on_steps(path, group, layout, coordinates, asked)
         differences = self._differences(group, asked, layout, coordinates)
@@ -117,7 +124,8 @@ class Store:
         ``StoreConflict`` if the group is there with other content.
         """
         values, coordinates = _as_variables(variables), _as_variables(coords)
-        path = self._start_writing(group)
+        _check_name(group)
+        path = self._start_writing()
         if (path / group / "zarr.json").exists():
             stored = self._stored(group)
             asked = xr.Dataset(dict(values), dict(coordinates))
@@ -143,7 +151,7 @@ class Store:
         Blocks that a damaged file belongs to are marked unmeasured. A group of which no block can be told
         (unreadable metadata) is moved out of the store as a whole.
         """
-        path = self._start_writing("")
+        path = self._start_writing()
         by_group: dict[str, list[Damage]] = {}
         for damage in find_damage(self._files):
             by_group.setdefault(damage.group, []).append(damage)
@@ -169,11 +177,16 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, mode={self.mode!r})"
 
+    def _raise_damage(self, cause: Exception | None) -> None:
+        for damage in find_damage(self._files):
+            raise damaged(self.path, damage.file, damage.reason) from cause
+
     def _is_empty(self) -> bool:
-        """Whether nothing was ever written; a first write that was killed may have left an empty folder."""
+        """Whether nothing was ever written; a first write that was killed may have left a folder."""
         if is_url(self.path) or Path(self.path).is_file():
             return False
-        return not Path(self.path).is_dir() or not any(Path(self.path).iterdir())
+        folder = Path(self.path)
+        return not folder.is_dir() or all(file.suffix == PARTIAL for file in folder.iterdir())
 
     def _require_folder(self) -> None:
         if is_url(self.path):
@@ -187,15 +200,15 @@ class Store:
                 f"(`python -m zipfile -e {self.path} {folder}`) and remove the zip file"
             )
 
-    def _start_writing(self, group: str) -> Path:
-        """Check the name, take the lock, and give the folder."""
+    def _start_writing(self) -> Path:
+        """Take the lock, and give the folder."""
         path = Path(self.path)
         if self.mode != "a":
             raise NotWritable(f"{path}: opened for reading; open it with Store(path, mode='a')")
-        if group and re.fullmatch(r"\w+(/\w+)*", group) is None:
-            raise InvalidSpec(f"group names are words joined by '/', got {group!r}")
         if self._lock is None:
             self._lock = WriterLock(path.with_name(path.name + ".lock"))
+            for leftover in path.rglob(f"*{PARTIAL}"):  # of writers that were killed; none is alive now
+                leftover.unlink(missing_ok=True)
         return path
 
     def _stored(self, group: str) -> xr.Dataset:
@@ -234,6 +247,11 @@ class Store:
             f"{self.path}: group {group} was stored with {'; '.join(differences)}; "
             f"ask for what is stored, or remove the folder {Path(self.path) / group} to measure it anew"
         )
+
+
+def _check_name(group: str) -> None:
+    if re.fullmatch(r"\w+(/\w+)*", group) is None:
+        raise InvalidSpec(f"group names are words joined by '/', got {group!r}")
 
 
 def _different_keys(stored: Any, asked: Any, name: str = "") -> list[str]:
