@@ -227,6 +227,27 @@ def test_a_loss_that_cannot_be_vectorized_falls_back_to_the_sequential_path() ->
     assert_same_walk(branched.traces, plain.traces)
 
 
+def test_fused_attention_is_vectorized_with_the_same_walk() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Linear(3, 12)
+            self.out = nn.Linear(4, 2)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            q, k, v = self.mix(inputs.unflatten(0, (-1, 4))).unsqueeze(1).chunk(3, dim=-1)
+            attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return self.out(attended.squeeze(1)).flatten(0, 1)
+
+    torch.manual_seed(0)
+    model = Attention()
+    vectorized, sequential = (
+        estimate_llc(model, squared_error, regression_data(), SPEC, vectorize=vectorize, baseline_batch=100)
+        for vectorize in (True, False)
+    )
+    assert_same_walk(vectorized.traces, sequential.traces)
+
+
 def test_half_precision_weights_and_double_data_are_sampled_in_single() -> None:
     model, (inputs, targets) = small_network(), regression_data()
     half = {name: tensor.half() for name, tensor in model.state_dict().items()}
