@@ -174,6 +174,7 @@ def noisy_quadratic(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
     return 0.5 * (model.curvature * (model.w**2 - 2 * model.w * batch[0])).sum(dim=-1)
 
 
+@pytest.mark.slow
 def test_common_random_numbers_sharpen_the_difference_of_neighbouring_checkpoints() -> None:
     generator = torch.Generator().manual_seed(0)
     data = (torch.randn(500, 6, generator=generator),)
