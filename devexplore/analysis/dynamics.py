@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Time = Literal["log_step", "step", "index", "arc_length"]
 
 _BLOCK_BYTES = 256 * 2**20
-_BANDWIDTH_SHARE = 0.03
+_BANDWIDTH_SHARE = 0.04
 _CURVE_POINTS = 400
 _FEWEST_FOR_VERTICES = 5
 
@@ -60,7 +60,7 @@ def essential_dynamics(
     Outputs are centred over checkpoints, not scaled; the last score of each component is >= 0. Scores are in
     the units of the outputs. They are smoothed by local cubics with Gaussian weights in the declared
     ``time``: ``log_step`` = ln(1 + step), ``step``, ``index`` of the checkpoint, or ``arc_length`` of the
-    scores. ``bandwidth`` is in its units; the default is 3 % of its range. It widens where fewer than four
+    scores. ``bandwidth`` is in its units; the default is 4 % of its range. It widens where fewer than four
     checkpoints lie within it (``attrs`` say how far). Circles come from the derivatives of the same fit.
 
     Args:

@@ -171,7 +171,7 @@ def _mirrored_ends(
     tangent: Float[np.ndarray, "step v"],
     vector: Float[np.ndarray, "step v"],
 ) -> tuple[Float[np.ndarray, "step v"], Float[np.ndarray, "step v"]]:
-    """Tangent and curvature vector at the ends: on one circle, a chord's bisector mirrors one end into the other."""
+    """Tangent and curvature vector at open ends: the bisector of a circle's chord mirrors its ends."""
     tangent, vector = tangent.copy(), vector.copy()
     for end, inner in ((0, 1), (-1, -2)):
         chord = _unit((curve[inner] - curve[end])[None])[0]

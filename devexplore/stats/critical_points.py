@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from devexplore.geometry.vertices import local_extrema
 from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
 
 
@@ -52,7 +51,7 @@ def critical_points(
     The curve is ``noisy_curve(x, y, y_se)``. Its posterior mean proposes, its draws decide:
 
     - *extremum* c with bases a < c < b (the ends of its prominence): the share of draws in which f(c) lies
-    beyond both f(a) and f(b) by more than ``min_persistence`` (units of y; default 3 % of the curve's range;
+    beyond both f(a) and f(b) by more than ``min_persistence`` (units of y; default 5 % of the curve's range;
     0 for any sign change). Each such draw has a sign change of its slope between a and b. Without the
     threshold a smooth curve's small wiggles on a flat stretch would be turns, and likely ones. - *plateau*: a
     stretch where the curve is flatter than ``plateau_slope`` (default: a fifth of the curve's range over the
@@ -67,7 +66,7 @@ def critical_points(
     span = float(curve.x[-1] - curve.x[0])
     height = float(np.ptp(curve.mean))
     limit = 0.2 * height / span if plateau_slope is None else plateau_slope
-    least = 0.03 * height if min_persistence is None else min_persistence
+    least = 0.05 * height if min_persistence is None else min_persistence
     extrema = [c for c in _extrema(curve, least) if c.probability >= min_probability]
     plateaus = [
         c for c in _plateaus(curve, limit, least, [e.at for e in extrema]) if c.probability >= min_probability
@@ -82,19 +81,24 @@ def critical_points(
 
 
 def _extrema(curve: NoisyCurve, least: float) -> list[_Candidate]:
-    extrema = local_extrema(curve.mean)
+    from scipy.signal import find_peaks  # slow to import, needed only here
+
     found = []
-    for at, is_maximum, prominence, left, right in zip(*extrema, strict=True):
-        sign = 1 if is_maximum else -1
+    for kind, sign in (("maximum", 1), ("minimum", -1)):
         draws = sign * curve.draws
-        turns = draws[:, at] - np.maximum(draws[:, left], draws[:, right]) > least
-        if not turns.any():
-            continue
-        places = curve.x[left + np.argmax(draws[turns, left : right + 1], axis=1)]
-        lower, upper = np.quantile(places, [0.05, 0.95])
-        kind = "maximum" if is_maximum else "minimum"
-        share = float(turns.mean()) * curve.structure
-        found.append(_Candidate(float(curve.x[at]), lower, upper, kind, share, float(prominence), int(at)))
+        peaks, about = find_peaks(sign * curve.mean, prominence=0)
+        for at, left, right, prominence in zip(
+            peaks, about["left_bases"], about["right_bases"], about["prominences"], strict=True
+        ):
+            turns = draws[:, at] - np.maximum(draws[:, left], draws[:, right]) > least
+            if not turns.any():
+                continue
+            places = curve.x[left + np.argmax(draws[turns, left : right + 1], axis=1)]
+            lower, upper = np.quantile(places, [0.05, 0.95])
+            share = float(turns.mean()) * curve.structure
+            found.append(
+                _Candidate(float(curve.x[at]), lower, upper, kind, share, float(prominence), int(at))
+            )
     return found
 
 

@@ -1,0 +1,105 @@
+"""Stages of planted LLC and loss curves."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from devexplore.analysis import find_stages
+from devexplore.errors import InvalidSpec, NotMeasured
+
+STEPS = np.unique(np.concatenate([[0], np.geomspace(1, 14_000, 70), np.linspace(0, 14_000, 70)]).astype(int))
+X = np.log1p(STEPS)
+LLC = 40 * np.sin(np.pi * X / 9.6)  # rises to step 120, falls after
+LOSS = 6 - 0.4 * X
+
+
+def noisy_llc(seed: int = 0) -> np.ndarray:
+    return LLC + np.random.default_rng(seed).normal(size=len(X))
+
+
+def test_a_rise_and_a_fall_of_the_llc_are_a_stage_a_and_a_stage_b() -> None:
+    stages = find_stages(STEPS, noisy_llc(), np.ones(len(X)), LOSS)
+    assert stages.type.values.tolist() == ["A", "B"]
+    assert stages.name.values.tolist() == ["S1", "S2"]
+    assert np.log1p(stages.end.values[0]) == pytest.approx(4.8, abs=0.4)
+    np.testing.assert_allclose(stages.delta_llc, [40, -40], atol=4 * stages.delta_llc_se.max() + 1)
+    assert stages.probability.values[0] > 0.9
+    assert stages.boundary_lower.values[0] <= stages.end.values[0] <= stages.boundary_upper.values[0]
+
+
+def test_stages_cover_the_run_without_gaps_and_losses_add_up() -> None:
+    stages = find_stages(STEPS, noisy_llc(), np.ones(len(X)), LOSS)
+    assert stages.start.values[0] == 0
+    assert stages.end.values[-1] == 14_000
+    np.testing.assert_array_equal(stages.start.values[1:], stages.end.values[:-1])
+    assert float(stages.delta_loss.sum()) == pytest.approx(LOSS[-1] - LOSS[0])
+    assert np.isnan(stages.probability.values[-1])
+
+
+def test_the_type_is_undecided_where_the_change_is_within_its_error() -> None:
+    flat = 20 + np.random.default_rng(1).normal(size=len(X))
+    stages = find_stages(STEPS, flat, np.ones(len(X)), LOSS)
+    assert stages.type.values.tolist() == ["undecided"]
+    assert abs(float(stages.delta_llc[0])) < 2 * float(stages.delta_llc_se[0])
+
+
+def test_boundaries_chosen_by_hand_are_kept_to_the_step() -> None:
+    stages = find_stages(STEPS, noisy_llc(), np.ones(len(X)), LOSS, boundaries=[5000, 30])
+    assert stages.end.values.tolist() == [30, 5000, 14_000]
+    assert stages.boundary_kind.values.tolist() == ["chosen", "chosen", "end"]
+    assert stages.type.values.tolist()[0] == "A"
+
+
+def test_without_llc_the_loss_gives_boundaries_without_types_and_says_so() -> None:
+    staircase = 6 - 2 / (1 + np.exp(-4 * (X - 3))) - 2 / (1 + np.exp(-4 * (X - 7)))
+    stages = find_stages(STEPS, loss=staircase)
+    assert stages.attrs["curve"] == "loss"
+    assert "no LLC" in stages.attrs["note"]
+    assert set(stages.type.values) == {"undecided"}
+    assert np.isnan(stages.delta_llc).all()
+    assert np.abs(np.log1p(stages.end.values) - 5).min() < 0.5
+
+
+def test_few_checkpoints_are_one_stage() -> None:
+    stages = find_stages(STEPS[:3], loss=LOSS[:3])
+    assert (stages.sizes["stage"], stages.attrs["curve"]) == (1, "loss")
+    assert "one stage" in stages.attrs["note"]
+
+
+def run(**groups: xr.Dataset) -> SimpleNamespace:
+    """What find_stages uses of a run."""
+    return SimpleNamespace(
+        name="planted", path="planted", has=groups.__contains__, dataset=groups.__getitem__
+    )
+
+
+def curve(step: np.ndarray, **variables: np.ndarray) -> xr.Dataset:
+    return xr.Dataset({name: ("step", values) for name, values in variables.items()}, coords={"step": step})
+
+
+def test_a_run_uses_its_llc_and_test_loss_each_at_its_own_steps() -> None:
+    losses = curve(STEPS[::2], test_loss=LOSS[::2])
+    stages = find_stages(run(llc=curve(STEPS, llc=noisy_llc(), llc_se=np.ones(len(X))), losses=losses))
+    assert stages.attrs["curve"] == "llc"
+    assert stages.type.values.tolist() == ["A", "B"]
+    assert float(stages.delta_loss[0]) == pytest.approx(-0.4 * np.log1p(float(stages.end[0])), rel=1e-3)
+    fallback = find_stages(run(checkpoints=curve(STEPS, train_loss=LOSS)))
+    assert fallback.attrs["curve"] == "train_loss"
+
+
+def test_diverged_checkpoints_are_left_out() -> None:
+    llc = noisy_llc()
+    llc[50] = np.nan
+    stages = find_stages(STEPS, llc, np.ones(len(X)), LOSS)
+    assert stages.type.values.tolist() == ["A", "B"]
+
+
+def test_runs_and_arrays_without_curves_are_refused() -> None:
+    with pytest.raises(NotMeasured, match="devexplore measure"):
+        find_stages(run())
+    with pytest.raises(InvalidSpec, match="none"):
+        find_stages(STEPS)
+    with pytest.raises(InvalidSpec, match="one value per step"):
+        find_stages(STEPS, LLC[:-1])
