@@ -1,0 +1,57 @@
+"""What a measurement is: a frozen spec with a function from one checkpoint's weights to arrays."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from devexplore.measure.subject import Subject
+from devexplore.store import Variable
+from devexplore.systems import Variable as NamedValues
+
+Arrays = Mapping[str, np.ndarray]
+Within = Callable[[int, int], None]
+"""Progress inside one checkpoint: (done, of)."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One group of the store: its variables without their step dimension, coordinates and attributes."""
+
+    variables: Mapping[str, Variable]
+    coords: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measurement(ABC):
+    """Specs compare and are stored by value: the same spec on the same weights is never measured twice."""
+
+    title: ClassVar[str]
+    """What the progress bar says."""
+
+    def spec(self, subject: Subject) -> Mapping[str, Any]:
+        """Everything that decides the numbers, as stored with them."""
+        return asdict(self)
+
+    def seed(self, subject: Subject) -> int | None:
+        """The seed of the randomness in it (data included)."""
+        return subject.seed
+
+    @abstractmethod
+    def groups(self, subject: Subject) -> Mapping[str, Layout]:
+        """The groups this writes, in the order in which they are written."""
+
+    @abstractmethod
+    def measure(
+        self, subject: Subject, step: int, stored: Mapping[str, Arrays], within: Within
+    ) -> Mapping[str, Arrays]:
+        """Blocks of one checkpoint, by group. ``stored`` holds those of its groups that are on disk already."""
+
+
+def store_variable(values: NamedValues) -> Variable:
+    """The store's description of a named array."""
+    array = np.asarray(values.values)
+    return Variable(values.dims, array.shape, array.dtype, dict(values.attrs))

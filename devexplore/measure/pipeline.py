@@ -1,0 +1,214 @@
+"""Runs measurements over checkpoints: loops, progress and resuming live here, the numbers elsewhere."""
+
+import csv
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from tqdm import tqdm
+
+from devexplore import schema
+from devexplore.errors import SchemaError
+from devexplore.measure.base import Arrays, Measurement
+from devexplore.measure.llc import LLC
+from devexplore.measure.losses import TokenLosses
+from devexplore.measure.metrics import Metrics
+from devexplore.measure.outputs import Outputs
+from devexplore.measure.subject import Subject
+from devexplore.run import Run
+from devexplore.store import GroupWriter, Store, Variable, provenance
+
+Progress = Callable[[int, int, str], None]
+"""(checkpoints done, checkpoints in all, what is being measured)."""
+
+DEFAULTS: tuple[Measurement, ...] = (TokenLosses(), Metrics(), Outputs(), LLC())
+
+
+def measure(
+    run: Run,
+    measurements: Sequence[Measurement] = DEFAULTS,
+    *,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> Run:
+    """Measure every checkpoint of a run that is not yet measured, and store each block as soon as it is there.
+
+    Killed at any moment, the same call goes on where it was. Checkpoints are taken coarse to fine, so that a sweep
+    cut short spans the whole of training. Outputs of a packed or read-only run go to the user's cache.
+
+    Raises
+    ------
+    StoreConflict
+        The run holds the same group measured with another spec or from other weights. Nothing is overwritten.
+    """
+    subject = Subject(run, torch.device(device))
+    others = [measurement for measurement in measurements if not isinstance(measurement, Outputs)]
+    if others:
+        with Store(run.path / schema.STORE_FOLDER if run.store_path.is_dir() else run.store_path, mode="a") as store:
+            _write_checkpoints(store, run)
+            _write_probe(store, subject)
+            for measurement in others:
+                _sweep(store, subject, measurement, _bar if progress else _silent)
+    for measurement in measurements:
+        if isinstance(measurement, Outputs):
+            with run.output_store() as store:
+                _sweep(store, subject, measurement, _bar if progress else _silent)
+    run.refresh()
+    return run
+
+
+def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None = None) -> xr.DataArray:
+    """The outputs of every checkpoint: those stored, else computed now and kept (``Run.output_store``).
+
+    ``progress(done, total, text)`` is called after each checkpoint. torch is needed only if something is missing.
+    """
+    wanted = [kind] if kind is not None else [name for name in schema.OUTPUT_KINDS if run.has(f"{schema.OUTPUTS}/{name}")]
+    steps = run.checkpoints.steps
+    for name in wanted:
+        group = f"{schema.OUTPUTS}/{name}"
+        if run.has(group):
+            output = run.dataset(group)["output"]
+            if np.isin(steps, output[schema.STEP].values).all():
+                return output
+    measurement = Outputs(kind)
+    subject = Subject(run, torch.device("cpu"))
+    with run.output_store() as store:
+        _sweep(store, subject, measurement, _reporting(progress) if progress is not None else _silent)
+    run.refresh()
+    return run.dataset(f"{schema.OUTPUTS}/{measurement.chosen(subject)}")["output"]
+
+
+Sweeper = Callable[[Sequence[int], int, str], Iterable[int]]
+"""(steps to do, steps done before, title) → the steps, telling somebody how far they are."""
+
+
+def _sweep(store: Store, subject: Subject, measurement: Measurement, over: Sweeper) -> None:
+    """One measurement over all checkpoints."""
+    layouts, checkpoints = measurement.groups(subject), subject.run.checkpoints
+    sources = {"run": subject.run.name, "system": subject.system.name}
+    writers = {
+        group: store.writer(
+            group,
+            dict(measurement.spec(subject)),
+            layout.variables,
+            layout.coords,
+            layout.attrs,
+            provenance(measurement.seed(subject), sources),
+        )
+        for group, layout in layouts.items()
+    }
+    hashes = {int(step): checkpoints.content_hash(step) for step in checkpoints.steps}
+    todo = [step for step in coarse_to_fine(list(hashes)) if _needed(writers, step, hashes[step])]
+    for step in over(todo, len(hashes) - len(todo), measurement.title):
+        present = [group for group, writer in writers.items() if step in writer.measured]
+        stored = {group: _read_block(store, group, step, layouts[group].variables) for group in present}
+        blocks = measurement.measure(subject, step, stored, _ignore)
+        for group, writer in writers.items():
+            if group not in stored:
+                writer.write(step, hashes[step], blocks[group])
+
+
+def _needed(writers: Mapping[str, GroupWriter], step: int, content_hash: str) -> bool:
+    """Whether a group lacks this step. A step measured from other weights goes through ``write``, which refuses it."""
+    return any(writer.measured.get(step) != content_hash for writer in writers.values())
+
+
+def _read_block(store: Store, group: str, step: int, variables: Mapping[str, Variable]) -> Arrays:
+    block = store.open()[group].to_dataset().sel(step=step)
+    return {name: block[name].values for name in variables}
+
+
+def _ignore(done: int, of: int) -> None:
+    pass
+
+
+def coarse_to_fine(steps: Sequence[int]) -> list[int]:
+    """The same steps, first and last first, then halves, quarters …: any beginning of the list spans the whole."""
+    if len(steps) == 0:
+        return []
+    ordered, seen = [], set()
+    count = 1
+    while len(ordered) < len(steps):
+        for index in np.linspace(0, len(steps) - 1, count + 1).round().astype(int).tolist():
+            if index not in seen:
+                seen.add(index)
+                ordered.append(steps[index])
+        count *= 2
+    return ordered
+
+
+def _silent(steps: Sequence[int], before: int, title: str) -> Iterable[int]:
+    return steps
+
+
+def _bar(steps: Sequence[int], before: int, title: str) -> Iterable[int]:
+    total = before + len(steps)
+    with tqdm(total=total, initial=before, desc=f"{title:>16}", unit="checkpoint", dynamic_ncols=True) as bar:
+        for step in steps:
+            yield step
+            bar.update()
+
+
+def _reporting(progress: Progress) -> Sweeper:
+    def over(steps: Sequence[int], before: int, title: str) -> Iterable[int]:
+        total = before + len(steps)
+        progress(before, total, title)
+        for done, step in enumerate(steps, start=before + 1):
+            yield step
+            progress(done, total, title)
+
+    return over
+
+
+def _write_checkpoints(store: Store, run: Run) -> None:
+    """The group /checkpoints: what training logged at each of them."""
+    logged = _training_log(run)
+    single = np.dtype(np.float32)
+    layout = {
+        "train_loss": Variable((), (), single, {"long_name": "training loss (one batch)"}),
+        "learning_rate": Variable((), (), single, {}),
+        "samples_seen": Variable((), (), np.dtype(np.int64), {"units": "samples"}),
+    }
+    writer = store.writer(schema.CHECKPOINTS, {}, layout, {}, {}, provenance(None, {"run": run.name}))
+    for step in run.checkpoints.steps.tolist():
+        if step in writer.measured:
+            continue
+        row = logged.get(step, {})
+        writer.write(
+            step,
+            run.checkpoints.content_hash(step),
+            {
+                "train_loss": np.float32(row.get("loss", "nan")),
+                "learning_rate": np.float32(row.get("learning_rate", "nan")),
+                "samples_seen": np.int64(row.get("samples_seen", -1)),
+            },
+        )
+
+
+def _training_log(run: Run) -> dict[int, dict[str, str]]:
+    path = run.path / schema.TRAINING_LOG
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {int(row["step"]): row for row in csv.DictReader(file) if row.get("seconds")}
+    except (KeyError, ValueError) as error:
+        raise SchemaError(f"{path} is not a training log ({error}); delete it to go without training losses") from None
+
+
+def _write_probe(store: Store, subject: Subject) -> None:
+    probe = subject.probe
+    variables: dict[str, Any] = {
+        name: (variable.dims, variable.values, dict(variable.attrs)) for name, variable in probe.variables.items()
+    }
+    attrs = {
+        "seed": subject.seed,
+        "system": subject.system.name,
+        "sequence_name": probe.sequence_name,
+        "position_name": probe.position_name,
+    }
+    store.put(schema.PROBE, variables, {}, attrs)
+
+

@@ -1,0 +1,47 @@
+"""What is measured: one run's network, probe and data on one device."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from devexplore import systems
+from devexplore.checkpoints import load_into
+from devexplore.run import Run
+from devexplore.systems import Probe, System
+
+
+class Subject:
+    """A run made ready for forward passes. Data are drawn once, from the run's own seed."""
+
+    def __init__(self, run: Run, device: torch.device) -> None:
+        self.run = run
+        self.seed = int(run.recipe["seed"])
+        self.system: System = systems.from_recipe(run.recipe, run.path)
+        self.device = device
+        self.model: nn.Module = self.system.network().to(device).eval()
+
+    @cached_property
+    def probe(self) -> Probe:
+        return self.system.probe(self.seed)
+
+    @cached_property
+    def probe_batch(self) -> tuple[Tensor, ...]:
+        return tuple(tensor.to(self.device) for tensor in self.probe.batch)
+
+    @cached_property
+    def held_out(self) -> tuple[Tensor, ...]:
+        samples = self.system.pool(self.system.held_out_size, self.seed, held_out=True)
+        return tuple(tensor.to(self.device) for tensor in samples)
+
+    @cached_property
+    def pool(self) -> tuple[Tensor, ...]:
+        return tuple(tensor.to(self.device) for tensor in self.system.pool(self.system.pool_size, self.seed))
+
+    def load(self, step: int) -> nn.Module:
+        """The network with the weights of one checkpoint.
+
+        Raises the errors of ``LocalCheckpoints.load`` and ``load_into``, each naming the file.
+        """
+        load_into(self.model, self.run.checkpoints.load(step), str(self.run.checkpoints.path(step)))
+        return self.model
