@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Time = Literal["log_step", "step", "index", "arc_length"]
 
-_BLOCK_BYTES = 256 * 2**20
+_BLOCK_BYTES = 512 * 2**20
 _BANDWIDTH_SHARE = 0.04
 _CURVE_POINTS = 400
 _FEWEST_FOR_VERTICES = 5

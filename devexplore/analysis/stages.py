@@ -1,5 +1,6 @@
 """Stages: stretches of training between critical points of the LLC curve (without one, of the loss)."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def find_stages(
     llc_se: np.ndarray | xr.DataArray | None = None,
     loss: np.ndarray | xr.DataArray | None = None,
     *,
-    boundaries: list[float] | None = None,
+    boundaries: Sequence[float] | None = None,
     plateau_slope: float | None = None,
     min_persistence: float | None = None,
     min_probability: float = 0.8,
@@ -104,7 +105,7 @@ def find_stages(
 
 
 def _boundary_table(
-    points: CriticalPoints | None, chosen: list[float], first: int, last: int
+    points: CriticalPoints | None, chosen: Sequence[float], first: int, last: int
 ) -> dict[str, np.ndarray]:
     """Ends of the stages and what is known of each, the end of the data last; one boundary a step."""
     rows: dict[int, tuple[float, float, float, str, float]] = {}

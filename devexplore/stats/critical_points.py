@@ -59,8 +59,8 @@ def critical_points(
     stretch is below it, and over its neighbours above. Its place is the middle of the stretch; for one that
     reaches an end of the data, the place where it begins or ends.
 
-    Both are multiplied by the probability that there is a curve and not a straight line. Kept: those of at
-    least ``min_probability``; of a plateau and an extremum on it, the extremum.
+    The draws are shared with a straight line as far as that is probable, so noise without a curve has no
+    turns. Kept: those of at least ``min_probability``; of a plateau and an extremum on it, the extremum.
     """
     curve = noisy_curve(x, y, y_se, rng)
     span = float(curve.x[-1] - curve.x[0])
@@ -95,7 +95,7 @@ def _extrema(curve: NoisyCurve, least: float) -> list[_Candidate]:
                 continue
             places = curve.x[left + np.argmax(draws[turns, left : right + 1], axis=1)]
             lower, upper = np.quantile(places, [0.05, 0.95])
-            share = float(turns.mean()) * curve.structure
+            share = float(turns.mean())
             found.append(
                 _Candidate(float(curve.x[at]), lower, upper, kind, share, float(prominence), int(at))
             )
@@ -125,7 +125,7 @@ def _plateaus(curve: NoisyCurve, limit: float, least: float, extrema: list[int])
             continue
         place, lower, upper = _plateau_place(curve, limit, first, last, holds)
         moves = [abs(curve.mean[b] - curve.mean[a]) for a, b in beside]
-        share = float(holds.mean()) * curve.structure
+        share = float(holds.mean())
         found.append(_Candidate(place, lower, upper, "plateau", share, float(min(moves)), int(first)))
     return found
 
@@ -136,12 +136,14 @@ def _runs(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return start, np.concatenate([start[1:], [len(label)]])
 
 
-def _mean_slope(curve: NoisyCurve, first: int, last: int) -> Float[np.ndarray, " draw"]:
+def _mean_slope(
+    curve: NoisyCurve, first: int | np.integer, last: int | np.integer
+) -> Float[np.ndarray, " draw"]:
     return (curve.draws[:, last] - curve.draws[:, first]) / (curve.x[last] - curve.x[first])
 
 
 def _plateau_place(
-    curve: NoisyCurve, limit: float, first: int, last: int, holds: np.ndarray
+    curve: NoisyCurve, limit: float, first: int | np.integer, last: int | np.integer, holds: np.ndarray
 ) -> tuple[float, float, float]:
     """Middle, lower and upper end of the stretch; at an end of the data, where the draws cross the limit."""
     if first > 0 and last < len(curve.x) - 1:

@@ -16,8 +16,8 @@ _DRAWS = 1000
 class NoisyCurve(NamedTuple):
     """Posterior of a smooth curve on an even grid, in the units of the data.
 
-    ``structure`` is the posterior probability that there is a curve at all, against a straight line plus
-    noise.
+    ``structure`` is the posterior probability of a curve against a straight line plus noise; ``mean`` and
+    ``draws`` are over both.
     """
 
     x: Float[np.ndarray, " grid"]
@@ -63,15 +63,22 @@ def noisy_curve(
     rng = np.random.default_rng(0) if rng is None else rng
     normal = rng.standard_normal((_DRAWS, _GRID))
     draws = mean + (normal * np.sqrt(np.clip(variance, 0, None))) @ axes.T
-    straight = _straight_line_evidence(inputs[:, 0], (y - center) / scale, (y_se / scale) ** 2)
-    curved = fit.log_marginal_likelihood_value_ - 2.0 * np.log(len(x))  # four fitted numbers, ½ ln n each
+    line = _straight_line(inputs[:, 0], (y - center) / scale, (y_se / scale) ** 2)
+    curved = fit.log_marginal_likelihood_value_ - 2.0 * np.log(len(x))  # four numbers, ½ ln n each
+    structure = float(1 / (1 + np.exp(np.clip(line.evidence - curved, -700, 700))))
+    # Average over both models: each has its share of draws, so a curve in doubt is not read as a sure one.
+    design = np.stack([np.ones(_GRID), grid[:, 0]], axis=1)
+    n_straight = round((1 - structure) * _DRAWS)
+    draws[:n_straight] = rng.multivariate_normal(line.coefficients, line.covariance, n_straight) @ design.T
+    mean = structure * mean + (1 - structure) * design @ line.coefficients
+    noise = np.sqrt(learned) if structure > 0.5 else line.noise
     return NoisyCurve(
         x=low + span * grid[:, 0],
         mean=center + scale * mean,
         draws=center + scale * draws,
-        noise=float(scale * np.sqrt(learned)),
+        noise=float(scale * noise),
         length_scale=float(span * fit.kernel_.k1.k2.length_scale),
-        structure=float(1 / (1 + np.exp(np.clip(straight - curved, -700, 700)))),
+        structure=structure,
     )
 
 
@@ -96,10 +103,17 @@ def _fit(
     return best
 
 
-def _straight_line_evidence(
+class _Line(NamedTuple):
+    coefficients: Float[np.ndarray, " 2"]
+    covariance: Float[np.ndarray, "2 2"]
+    noise: float
+    evidence: float
+
+
+def _straight_line(
     x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], variance: Float[np.ndarray, " n"]
-) -> float:
-    """Log likelihood of the best line plus learned noise, less ½ ln n for each of its three numbers."""
+) -> _Line:
+    """The best line plus learned noise. Evidence: log likelihood less ½ ln n for each of three numbers."""
     from scipy.optimize import minimize_scalar
 
     design = np.stack([np.ones_like(x), x], axis=1)
@@ -112,7 +126,10 @@ def _straight_line_evidence(
         return float(0.5 * np.sum(residual**2 / total + np.log(2 * np.pi * total)))
 
     best = minimize_scalar(misfit, bounds=(np.log(1e-8), np.log(10.0)), method="bounded")
-    return -float(best.fun) - 1.5 * np.log(len(x))
+    root = np.sqrt(variance + np.exp(best.x))[:, None]
+    covariance = np.linalg.inv((design / root).T @ (design / root))
+    coefficients = covariance @ (design / root).T @ (y / root[:, 0])
+    return _Line(coefficients, covariance, float(np.exp(best.x / 2)), -float(best.fun) - 1.5 * np.log(len(x)))
 
 
 def _prepared(

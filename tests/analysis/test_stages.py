@@ -45,6 +45,12 @@ def test_the_type_is_undecided_where_the_change_is_within_its_error() -> None:
     assert abs(float(stages.delta_llc[0])) < 2 * float(stages.delta_llc_se[0])
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_flat_noise_without_error_bars_is_undecided_too(seed: int) -> None:
+    stages = find_stages(STEPS, 20 + np.random.default_rng(seed).normal(size=len(X)))
+    assert stages.type.values.tolist() == ["undecided"]
+
+
 def test_boundaries_chosen_by_hand_are_kept_to_the_step() -> None:
     stages = find_stages(STEPS, noisy_llc(), np.ones(len(X)), LOSS, boundaries=[5000, 30])
     assert stages.end.values.tolist() == [30, 5000, 14_000]
