@@ -19,7 +19,7 @@ from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.stages import find_stages
 from devexplore.errors import DevexploreError
 from devexplore.measure import ensure_outputs
-from devexplore.run import Run
+from devexplore.run import Run, open_run
 
 READ_ERRORS = (DevexploreError, OSError, ValueError, KeyError, RuntimeError)
 """What reading a run that changes or breaks while it is open can raise: the page says so and stays alive."""
@@ -32,7 +32,7 @@ class Job:
     """One computation in the background, with progress: done of total, and the seconds left."""
 
     def __init__(self, work: Callable[[Progress], Any], pool: ThreadPoolExecutor) -> None:
-        self.done, self.total, self.text = 0, 0, "waiting"
+        self.done, self.total, self.text = 0, 0, "reading the run"
         self._started = time.monotonic()
         self._ahead = 0
         self.future: Future[Any] = pool.submit(work, self._progress)
@@ -118,10 +118,18 @@ class DerivedRun:
             return self._jobs[name]
 
     def _find_stages(self, progress: Progress) -> xr.Dataset | None:
-        return find_stages(self.run) if self.llc is not None or self.loss is not None else None
+        """From what is loaded, each curve at its own steps: NaN where only the other was measured."""
+        curves = [] if self.llc is None else [self.llc[["llc", "llc_se"]]]
+        if self.loss is not None:
+            curves.append(self.loss.rename("loss").to_dataset())
+        if not curves:
+            return None
+        table = xr.merge(curves, join="outer", compat="override", combine_attrs="drop")
+        return find_stages(table["step"], table.get("llc"), table.get("llc_se"), table.get("loss"))
 
     def _compute_dynamics(self, progress: Progress) -> xr.Dataset:
+        """In a Run of its own: measuring closes and reopens its files, which the page may be reading."""
         torch.set_num_threads(1)  # leave the other cores to the page and to what else runs on this machine
-        output = ensure_outputs(self.run, kind=None, progress=progress)
+        output = ensure_outputs(open_run(self.run.path), kind=None, progress=progress)
         progress(0, 0, "principal components")
         return essential_dynamics(output)

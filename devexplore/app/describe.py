@@ -1,8 +1,6 @@
 """A run in one line, for the page's header."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from devexplore.errors import CheckpointNotFound
 from devexplore.run import Run
 
 SYSTEM_WORDS = {
@@ -16,22 +14,19 @@ SYSTEM_WORDS = {
 def describe(run: Run) -> str:
     """System, size, steps and checkpoints, as far as the run records them."""
     parts = [SYSTEM_WORDS.get(run.system, run.system)]
-    count = parameter_count(run)
+    try:
+        steps = run.checkpoints.steps
+        count = parameter_count(run)
+    except CheckpointNotFound:
+        return f"{parts[0]} · measurements only, no checkpoints"
     if count:
         parts.append(f"{count:,} parameters")
-    steps = run.checkpoints.steps
-    if len(steps):
-        parts.append(f"{int(steps[-1]):,} steps")
-        parts.append(f"{len(steps)} checkpoints")
-    return " · ".join(parts)
+    return " · ".join([*parts, f"{int(steps[-1]):,} steps", f"{len(steps)} checkpoints"])
 
 
 def parameter_count(run: Run) -> int:
-    """How many numbers the network learns: as recorded, else counted in a checkpoint; 0 if neither."""
-    recorded: Mapping[str, Any] = run.recipe
-    if "parameters" in recorded:
-        return int(recorded["parameters"])
-    steps = run.checkpoints.steps
-    if not len(steps):
-        return 0
-    return sum(tensor.numel() for tensor in run.checkpoints.load(int(steps[0])).values())
+    """How many numbers the network learns: as recorded, else counted in the first checkpoint."""
+    if "parameters" in run.recipe:
+        return int(run.recipe["parameters"])
+    first = run.checkpoints.load(int(run.checkpoints.steps[0]))
+    return sum(tensor.numel() for tensor in first.values())

@@ -50,10 +50,10 @@ class Session:
         )
         self.show_run()
         selection.param.watch(self._change_run, "run")
-        selection.param.watch(lambda _: self.show_colours(), "theme")
-        selection.param.watch(lambda _: self._fill(self.timeline, self._timeline), "strips")
-        selection.param.watch(lambda _: self._fill(self.tokens, self._tokens), "sequence")
-        selection.param.watch(lambda _: self._set_limit(), ["change", "change_from", "change_to"])
+        selection.param.watch(lambda *_: self.show_colours(), "theme")
+        selection.param.watch(lambda *_: self._fill(self.timeline, self._timeline), "strips")
+        selection.param.watch(lambda *_: self._fill(self.tokens, self._tokens), "sequence")
+        selection.param.watch(lambda *_: self._set_limit(), ["change", "change_from", "change_to"])
 
     @property
     def derived(self) -> DerivedRun:
@@ -225,7 +225,7 @@ class Session:
 
     def _missing(self, only: str) -> dict[str, Any]:
         run = self.derived.run
-        words = {"losses": "The loss per token", "llc": "The local learning coefficient"}[only]
+        words = {"losses": "The loss per token", "llc": "The LLC"}[only]
         return message(f"{words} is not measured yet", "", f"devexplore measure {run.path} --only {only}")
 
     def _trajectory(self) -> dict[str, Any]:

@@ -50,7 +50,9 @@ def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: T
         train = checkpoints["train_loss"]
         unit = train.attrs.get("units", "")
         shown = train
-        traces.append(_line(train, theme.faint, 1.2, "train loss", dash="dot"))
+        alone = losses is None
+        colour, width, dash = (theme.ink, 1.6, "solid") if alone else (theme.faint, 1.2, "dot")
+        traces.append(_line(train, colour, width, "train loss", dash=dash))
     if losses is not None:
         test = losses["test_loss"]
         unit = test.attrs.get("units", unit)
@@ -208,8 +210,8 @@ def trust(llc: xr.Dataset | None) -> str:
         return ""
     count, total = int(doubtful(llc).sum()), llc.sizes["step"]
     if count == 0:
-        return f"all {total} LLC estimates: R̂ ≤ {RHAT_LIMIT}, no chain diverged"
-    return f"{count} of {total} LLC estimates are doubtful (R̂ > {RHAT_LIMIT} or a chain diverged)"
+        return f"all R̂ ≤ {RHAT_LIMIT}, no chain diverged"
+    return f"{count} of {total} doubtful: R̂ > {RHAT_LIMIT} or chains diverged"
 
 
 def _row(title: str, unit: str, values: xr.DataArray, traces: list[go.Scatter], height: float) -> Row:

@@ -93,11 +93,11 @@ function decode(array) {
 const logStep = step => Math.log10(1 + step);
 const wholeNumber = value => Math.round(value).toLocaleString("en-US");
 
-function shortNumber(value) {
+function shortNumber(value, digits = 3) {
   if (value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size >= 1e5 || (size > 0 && size < 1e-3)) return value.toExponential(1);
-  return value.toLocaleString("en-US", size >= 1000 ? {maximumSignificantDigits: 4} : {minimumSignificantDigits: 3, maximumSignificantDigits: 3});
+  return value.toLocaleString("en-US", size >= 1000 ? {maximumSignificantDigits: 4} : {minimumSignificantDigits: digits, maximumSignificantDigits: digits});
 }
 
 const signed = value => (value > 0 ? "+" : value < 0 ? "−" : "±") + shortNumber(Math.abs(value));

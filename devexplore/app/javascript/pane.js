@@ -33,12 +33,17 @@ function buildPane(el, title) {
   return {section, heading, controls, body, foot, cover};
 }
 
+function cover(pane, on) {
+  pane.cover.hidden = !on;
+  pane.controls.hidden = on;
+}
+
 function showMessage(pane, {title, text, command}) {
   const card = h("div", {class: "message"}, h("strong", {}, title));
   if (text) card.append(h("p", {}, text));
   if (command) card.append(h("p", {}, "This would measure it:"), h("code", {}, command));
   pane.cover.replaceChildren(card);
-  pane.cover.hidden = false;
+  cover(pane, true);
 }
 
 function showProgress(pane, {done, total, text, seconds}) {
@@ -52,7 +57,7 @@ function showProgress(pane, {done, total, text, seconds}) {
   if (total) { bar.max = total; bar.value = done; } else bar.removeAttribute("value");
   pane.cover.querySelector(".doing").textContent = total ? `${text}: ${done} of ${total}` : text;
   pane.cover.querySelector(".left").textContent = left || " ";
-  pane.cover.hidden = false;
+  cover(pane, true);
 }
 
 // A row of buttons of which one is pressed.

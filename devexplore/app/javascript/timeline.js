@@ -30,7 +30,7 @@ function render({model, el}) {
       if (!ya) return;
       const dot = dots.children[i];
       const error = row.error[nearest(row.step, bus.step)];
-      text.textContent = `${shortNumber(value)} ${Number.isFinite(error) ? `± ${shortNumber(error)}` : row.unit === "squared error" ? "" : row.unit}`;
+      text.textContent = `${shortNumber(value)} ${Number.isFinite(error) ? `± ${shortNumber(error, 2)}` : row.unit === "squared error" ? "" : row.unit}`;
       text.setAttribute("x", xa._offset + xa._length + 6);
       text.setAttribute("y", ya._offset + 27);
       const y = ya._offset + ya.l2p(value);
@@ -61,19 +61,21 @@ function render({model, el}) {
     const keys = [];
     if (data.rows.some(r => r.title === "LLC")) keys.push(key("se", "± 1 SE"));
     if (data.train) keys.push(key("dotted", "train loss"));
-    if (data.doubtful) keys.push(key("cross", "doubtful"));
-    if (data.types.includes("A")) keys.push(key("warm", "type A: LLC rises"));
-    if (data.types.includes("B")) keys.push(key("cool", "type B: falls"));
+    if (data.trust) keys.push(key(data.doubtful ? "cross" : "fine", data.trust));
+    if (data.types.includes("A")) keys.push(key("warm", "A: LLC rises"));
+    if (data.types.includes("B")) keys.push(key("cool", "B: falls"));
     if (data.types.includes("undecided")) keys.push(key("hatch", "undecided"));
-    pane.foot.replaceChildren(h("span", {class: "keys"}, ...keys), h("span", {class: "verdict", title: data.trust}, data.trust));
-    for (const {message} of data.missing) pane.foot.append(h("span", {class: "missing"}, `${message.title}. `, h("code", {}, message.command)));
+    pane.foot.replaceChildren(h("span", {class: "keys"}, ...keys));
+    for (const {message} of data.missing) {
+      pane.foot.append(h("span", {class: "missing"}, h("span", {}, message.title), h("code", {title: message.command}, message.command)));
+    }
   };
 
   const draw = async () => {
     if (!model.payload) return;
     const data = JSON.parse(model.payload);
     if (data.message) { showMessage(pane, data.message); return; }
-    pane.cover.hidden = true;
+    cover(pane, false);
     rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value), error: decode(row.error)}));
     dots.replaceChildren(...rows.map(() => svg("circle", {class: "dot", r: 4})));
     values.replaceChildren(...rows.map(() => svg("text", {class: "value"})));

@@ -160,7 +160,7 @@ function render({model, el}) {
     if (changed.has("payload") && model.payload) {
       const payload = JSON.parse(model.payload);
       if (payload.message) { data = null; showMessage(pane, payload.message); return; }
-      pane.cover.hidden = true;
+      cover(pane, false);
       data = payload;
       steps = decode(data.step);
       loss = decode(data.loss);

@@ -110,7 +110,7 @@ function render({model, el}) {
     const open = object => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, decode(v)]));
     follow = {...open(path), planes: planes.map(open)};
     nowTrace = data.space.data.findIndex(trace => trace.meta?.layer === "now");
-    pane.cover.hidden = true;
+    cover(pane, false);
     pane.foot.textContent = data.caption;
     pane.foot.title = data.caption;
     bus.cusps = data.cusps;

@@ -1,0 +1,66 @@
+"""The Selection is the whole state, and comes back from JSON and from an address."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devexplore.app.selection import Selection
+
+STATES = st.fixed_dictionaries(
+    {},
+    optional={
+        "run": st.text(max_size=12),
+        "step": st.integers(-1, 10**6),
+        "strips": st.lists(st.sampled_from(["icl_score", "weight_norm", "bigram_kl"]), unique=True),
+        "colour": st.sampled_from(["stage", "step"]),
+        "circles": st.booleans(),
+        "vertices": st.booleans(),
+        "change": st.sampled_from(["stage", "start", "custom"]),
+        "change_from": st.integers(0, 10**6),
+        "sequence": st.integers(0, 99),
+        "token": st.integers(-1, 99),
+        "speed": st.sampled_from([2, 4, 8, 16, 32]),
+        "theme": st.sampled_from(["", "light", "dark"]),
+    },
+)
+
+
+@given(STATES)
+def test_a_selection_comes_back_from_json(state):
+    selection = Selection(**state)
+    assert Selection.from_json(selection.to_json()).state() == selection.state()
+
+
+@given(STATES)
+def test_a_selection_comes_back_from_an_address(state):
+    selection = Selection(**state)
+    assert Selection.from_query(selection.query()).state() == selection.state()
+
+
+def test_an_untouched_selection_adds_nothing_to_the_address():
+    assert Selection().query() == ""
+
+
+def test_an_address_is_short_and_readable():
+    selection = Selection(run="language", step=3400, circles=False, strips=["icl_score", "weight_norm"])
+    assert selection.query() == "?run=language&step=3400&strips=icl_score%2Cweight_norm&circles=off"
+
+
+@pytest.mark.parametrize(
+    "query", ["?step=soon", "?colour=purple", "?speed=3", "?token=-7", "?evil=1", "?step=", "?name=x", "?%%%"]
+)
+def test_nonsense_in_an_address_leaves_the_defaults(query):
+    assert Selection.from_query(query).state() == Selection().state()
+
+
+def test_a_patch_with_one_bad_value_still_applies_the_good_ones():
+    selection = Selection()
+    selection.apply({"step": 7, "speed": 3, "colour": None})
+    assert selection.state() == {**Selection().state(), "step": 7}
+
+
+def test_one_patch_is_one_event():
+    selection, events = Selection(), []
+    selection.param.watch(lambda *changes: events.append([c.name for c in changes]), ["step", "circles"])
+    selection.apply({"step": 7, "circles": False})
+    assert events == [["step", "circles"]]

@@ -1,0 +1,141 @@
+"""What a session sends to its panes, without a browser."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devexplore.app.derived import Job
+from devexplore.app.page import derive, free_port
+from devexplore.app.payload import encode
+from devexplore.app.selection import Selection
+from devexplore.app.session import Session
+from devexplore.errors import RunNotFound
+
+
+@pytest.fixture(scope="module")
+def derived(runs):
+    derived = derive(runs)
+    for name in ("made-up", "lines"):
+        derived[name].stages.future.result(), derived[name].dynamics.future.result()
+    derived["bare"].stages.future.result()
+    assert derived["bare"].dynamics.future.exception() is not None
+    return derived
+
+
+def payload(viewer):
+    return json.loads(viewer.payload)
+
+
+def test_every_pane_is_filled_for_a_run_with_everything(derived):
+    session = Session(derived, Selection(run="made-up"))
+    assert [row["title"] for row in payload(session.timeline)["rows"]] == ["test loss", "LLC"]
+    assert len(payload(session.trajectory)["planes"]) == 3
+    assert payload(session.tokens)["form"] == "text"
+    assert payload(session.shell)["steps"][-1] == 14_000
+
+
+def test_a_missing_measurement_names_the_command_that_makes_it(derived):
+    session = Session(derived, Selection(run="bare"))
+    path = derived["bare"].run.path
+    assert payload(session.tokens)["message"]["command"] == f"devexplore measure {path} --only losses"
+    assert [m["message"]["command"] for m in payload(session.timeline)["missing"]] == [
+        f"devexplore measure {path} --only llc"
+    ]
+
+
+def test_outputs_that_cannot_be_computed_are_told_and_leave_the_other_panes(derived):
+    session = Session(derived, Selection(run="bare"))
+    assert "do not fit the model" in payload(session.trajectory)["message"]["text"]
+    assert payload(session.timeline)["rows"]
+
+
+def test_an_unknown_run_in_the_address_opens_the_first(derived):
+    assert Session(derived, Selection(run="nowhere")).selection.run == "made-up"
+
+
+def test_changing_the_run_starts_its_view_afresh(derived):
+    session = Session(derived, Selection(run="made-up", step=40, token=3, sequence=2, circles=False))
+    session.selection.run = "lines"
+    state = session.selection.state()
+    assert (state["step"], state["token"], state["sequence"], state["circles"]) == (-1, -1, 0, False)
+    assert payload(session.tokens)["form"] == "grid"
+
+
+def test_a_strip_is_added_as_a_row(derived):
+    session = Session(derived, Selection(run="made-up"))
+    session.selection.strips = ["icl_score", "no such metric"]
+    assert [row["title"] for row in payload(session.timeline)["rows"]] == ["test loss", "LLC", "ICL score"]
+
+
+def test_the_limit_between_two_custom_steps_is_taken_over_the_whole_probe(derived):
+    session = Session(derived, Selection(run="made-up"))
+    session.selection.param.update(change="custom", change_from=0, change_to=14_000)
+    losses = derived["made-up"].losses["token_loss"].values
+    change = np.abs(losses[-1] - losses[0])
+    assert np.quantile(change, 0.98) <= session.tokens.limit <= np.quantile(change, 0.98) * 1.1
+
+
+def test_a_step_sends_the_panes_nothing(derived):
+    session = Session(derived, Selection(run="made-up"))
+    before = [getattr(session, name).payload for name in ("shell", "timeline", "trajectory", "tokens")]
+    session.selection.step = 40
+    assert [
+        getattr(session, name).payload for name in ("shell", "timeline", "trajectory", "tokens")
+    ] == before
+
+
+def test_another_theme_redraws_in_its_colours(derived):
+    session = Session(derived, Selection(run="made-up"))
+    light = session.timeline.payload
+    session.selection.theme = "dark"
+    assert session.timeline.payload != light
+
+
+def test_runs_of_one_name_are_told_apart(runs):
+    assert list(derive([runs[0], runs[0]])) == ["made-up", "made-up 2"]
+
+
+def test_no_run_at_all_is_an_error_that_teaches():
+    with pytest.raises(RunNotFound, match="name a run folder"):
+        derive([])
+
+
+def test_a_job_estimates_the_time_left_from_its_pace():
+    with ThreadPoolExecutor(1) as pool:
+
+        def work(progress):
+            progress(40, 100, "outputs")  # 40 were there already: they say nothing about the pace
+            time.sleep(0.2)
+            progress(50, 100, "outputs")
+
+        job = Job(work, pool)
+        job.future.result()
+    assert job.seconds_left == pytest.approx(1.0, abs=0.6)
+
+
+def test_arrays_travel_as_typed_arrays_and_keep_nan():
+    sent = json.loads(encode({"a": np.array([1.5, np.nan], dtype=np.float32), "b": np.arange(2)}))
+    assert sent["a"]["dtype"] == "f4"
+    assert sent["b"] == [0, 1]
+
+
+def test_a_taken_port_gives_way_to_a_free_one():
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) != port
+
+
+def test_shipped_scripts_and_styles_name_no_outside_address():
+    app = Path(__file__).parents[2] / "devexplore" / "app"
+    for file in [*app.glob("javascript/*.js"), *app.glob("css/*.css")]:
+        text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "//" not in text.replace("// ", "") or "http" not in text, file
+        assert "innerHTML" not in text, file
