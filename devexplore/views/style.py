@@ -32,6 +32,7 @@ class Theme(NamedTuple):
     hatch: str
     fell: str
     rose: str
+    on_strong: str
     circle: str
     evolute: str
     evolute_line: str
@@ -59,6 +60,7 @@ LIGHT: Final = Theme(
     hatch="rgba(110, 116, 126, 0.26)",
     fell="#c62f2b",
     rose="#2b62c9",
+    on_strong="#ffffff",
     circle="rgba(60, 66, 76, 0.13)",
     evolute="#16181b",
     evolute_line="rgba(22, 24, 27, 0.35)",
@@ -86,6 +88,7 @@ DARK: Final = Theme(
     hatch="rgba(170, 176, 186, 0.24)",
     fell="#e8574f",
     rose="#4f8df2",
+    on_strong="#ffffff",
     circle="rgba(200, 206, 216, 0.13)",
     evolute="#eceef1",
     evolute_line="rgba(236, 238, 241, 0.4)",
