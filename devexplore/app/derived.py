@@ -111,6 +111,10 @@ class DerivedRun:
         """Essential dynamics."""
         return self._job("dynamics", self._compute_dynamics)
 
+    def start(self) -> tuple[Job, Job]:
+        """Both jobs, running from now on if they were not yet."""
+        return self.stages, self.dynamics
+
     def _job(self, name: str, work: Callable[[Progress], Any]) -> Job:
         with self._lock:
             if name not in self._jobs:

@@ -53,6 +53,7 @@ def serve(runs: Sequence[Run], *, port: int = PORT, open_browser: bool = True, t
     127.0.0.1 and accepts websockets from both loopback names.
     """
     derived = derive(runs)
+    next(iter(derived.values())).start()  # while the browser opens
     port = free_port(port)
     if open_browser:
         threading.Timer(0.8, webbrowser.open, [f"http://{ADDRESS}:{port}/"]).start()

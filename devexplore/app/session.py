@@ -83,7 +83,7 @@ class Session:
 
     def show_run(self) -> None:
         """Fill every pane for the chosen run; stages and essential dynamics may come later."""
-        self._waiting = {job: job.future.done() for job in (self.derived.stages, self.derived.dynamics)}
+        self._waiting = {job: job.future.done() for job in self.derived.start()}
         self._show_staged()
         self._show_dynamics()
         if self._poll is None and not all(self._waiting.values()):

@@ -252,3 +252,24 @@ def test_nothing_overflows_the_window(visit, width, height):
         assert box["y"] + box["height"] <= height
         head = pane.locator(".head").evaluate("head => head.scrollWidth - head.clientWidth")
         assert head <= 1
+
+
+def test_turning_the_curve_in_space_is_kept_while_playing(visit):
+    page = visit("?step=0&speed=16")
+    camera = (
+        f"() => {{ {LOOK} return look(document, '[data-cell=space] .plot')._fullLayout.scene.camera.eye; }}"
+    )
+    box = page.locator("[data-cell=space]").bounding_box()
+    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = page.evaluate(camera)
+    page.get_by_role("button", name="Play").click()
+    page.mouse.move(*centre)
+    page.mouse.down()
+    page.mouse.move(centre[0] + 90, centre[1] + 30, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    turned = page.evaluate(camera)
+    page.wait_for_timeout(SLOW_SETTLE_MS)
+    assert turned["x"] != before["x"]
+    assert page.evaluate(camera) == turned
+    assert step(page) > 0

@@ -51,13 +51,13 @@ class Bus {
 
   get ready() { return Boolean(this.shared.steps?.length) && "step" in this.state; }
 
-  // The step as a value; the Selection's -1 means the last one.
-  get step() {
+  // The checkpoint shown: the one nearest to the Selection's step, where -1 means the last.
+  get index() {
     const {steps} = this.shared;
-    return this.state.step < 0 ? steps.at(-1) : this.state.step;
+    return this.state.step < 0 ? steps.length - 1 : nearest(steps, this.state.step);
   }
 
-  get index() { return nearest(this.shared.steps, this.step); }
+  get step() { return this.shared.steps[this.index]; }
 
   get stage() { return this.stageAt(this.step); }
 

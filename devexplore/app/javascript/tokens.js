@@ -12,12 +12,12 @@ function render({model, el}) {
     ? {change: value, change_from: Math.round(range()[0]), change_to: Math.round(range()[1])} : {change: value}));
   const from = select("From step", [], value => bus.set({change_from: Number(value)}));
   const to = select("To step", [], value => bus.set({change_to: Number(value)}));
-  const custom = h("span", {class: "custom"}, from, "→", to);
+  const custom = h("span", {class: "custom"}, "step", from, "→", to);
   const previous = h("button", {type: "button", class: "icon", "aria-label": "Previous sequence", onclick: () => turn(-1)}, "‹");
   const next = h("button", {type: "button", class: "icon", "aria-label": "Next sequence", onclick: () => turn(1)}, "›");
   const chooser = select("Sequence", [], value => bus.set({sequence: Number(value), token: -1}));
   const pager = h("span", {class: "pager"}, previous, chooser, next);
-  pane.controls.append(custom, mode, pager);
+  pane.controls.append(mode, pager);
   const legend = h("div", {class: "legend"});
   const view = h("div", {class: "view", tabindex: "0", role: "group", "aria-label": "Tokens; brackets [ and ] move the locked one"});
   const detail = h("div", {class: "detail"});
@@ -56,7 +56,8 @@ function render({model, el}) {
     legend.replaceChildren(
       h("span", {}, `loss fell by ${shortNumber(limit)}`), h("i", {class: "ramp", "aria-hidden": "true"}),
       h("span", {}, `rose by ${shortNumber(limit)} ${data.unit}`),
-      h("span", {class: "between"}, `${stage}step ${wholeNumber(steps[nearest(steps, a)])} → ${wholeNumber(steps[nearest(steps, b)])}`));
+      bus.state.change === "custom" ? custom
+        : h("span", {class: "between"}, `${stage}step ${wholeNumber(steps[nearest(steps, a)])} → ${wholeNumber(steps[nearest(steps, b)])}`));
     tell();
   }
 
@@ -123,9 +124,12 @@ function render({model, el}) {
   function writeText() {
     const lead = h("span", {class: "lead"});
     lead.textContent = data.lead;
-    cells = data.items.map((text, i) => cell("span", text.replaceAll("\n", "↵\n"), i));
-    const flow = h("bdi", {class: "flow"});
-    flow.append(lead, ...cells.map(node => { const part = h("bdi", {}); part.append(node); return part; }));
+    // A final line break stands outside its token, so that the token's colour stays on one line. Every token is a
+    // direction of its own: right-to-left text does not move its neighbours.
+    const broken = data.items.map(text => text.endsWith("\n"));
+    cells = data.items.map((text, i) => cell("bdi", (broken[i] ? text.slice(0, -1) + "↵" : text).replaceAll("\n", "↵\n"), i));
+    const flow = h("div", {class: "flow"});
+    flow.append(lead, ...cells.flatMap((node, i) => broken[i] ? [node, "\n"] : [node]));
     view.replaceChildren(flow);
   }
 
@@ -174,7 +178,6 @@ function render({model, el}) {
     mode.press(bus.state.change);
     mode.querySelector("[data-value=stage]").hidden = !bus.shared.stages.length;
     if (!bus.shared.stages.length && bus.state.change === "stage") mode.press("start");
-    custom.hidden = bus.state.change !== "custom";
     from.value = String(steps[nearest(steps, bus.state.change_from)]);
     to.value = String(bus.state.change_to < 0 ? steps.at(-1) : steps[nearest(steps, bus.state.change_to)]);
     if (changed.size === 1 && changed.has("token")) tell(); else colour();
