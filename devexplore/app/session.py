@@ -202,7 +202,7 @@ class Session:
             sequence = min(self.selection.sequence, losses.sizes["sequence"] - 1)
             shown = tokens_view.text_view(losses, derived.probe, sequence)
         else:
-            shown = tokens_view.grid_view(losses, derived.run.system)
+            shown = tokens_view.grid_view(losses, derived.probe)
         ranges = tokens_view.stage_ranges(self.stages())
         first, last = losses["step"].values[[0, -1]]
         return {

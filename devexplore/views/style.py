@@ -32,7 +32,6 @@ class Theme(NamedTuple):
     hatch: str
     fell: str
     rose: str
-    on_strong: str
     circle: str
     evolute: str
     evolute_line: str
@@ -60,7 +59,6 @@ LIGHT: Final = Theme(
     hatch="rgba(110, 116, 126, 0.26)",
     fell="#c62f2b",
     rose="#2b62c9",
-    on_strong="#ffffff",
     circle="rgba(60, 66, 76, 0.13)",
     evolute="#16181b",
     evolute_line="rgba(22, 24, 27, 0.35)",
@@ -88,7 +86,6 @@ DARK: Final = Theme(
     hatch="rgba(170, 176, 186, 0.24)",
     fell="#e8574f",
     rose="#4f8df2",
-    on_strong="#ffffff",
     circle="rgba(200, 206, 216, 0.13)",
     evolute="#eceef1",
     evolute_line="rgba(236, 238, 241, 0.4)",
@@ -110,6 +107,9 @@ SIZES: Final = {"small": 11, "body": 13, "title": 14, "brand": 16}
 
 SPACES: Final = {"1": 4, "2": 8, "3": 12, "4": 16, "5": 24}
 """Paddings and gaps in pixels."""
+
+TOKEN_STRENGTH: Final = 70
+"""Per cent of red or blue over the surface at the colour limit: strong, and the text on it can be read."""
 
 RADIUS: Final = 6
 
@@ -136,7 +136,12 @@ def band(kind: str, theme: Theme) -> str:
 
 def css_variables() -> str:
     """The style as CSS custom properties; they inherit into every component below ``[data-theme]``."""
-    common = [f"--font: {FONT};", f"--mono: {MONO};", f"--radius: {RADIUS}px;"]
+    common = [
+        f"--font: {FONT};",
+        f"--mono: {MONO};",
+        f"--radius: {RADIUS}px;",
+        f"--strength: {TOKEN_STRENGTH}%;",
+    ]
     common += [f"--size-{name}: {size}px;" for name, size in SIZES.items()]
     common += [f"--space-{name}: {size}px;" for name, size in SPACES.items()]
     blocks = [".theme { " + " ".join(common) + " }"]

@@ -16,9 +16,12 @@ RHAT_LIMIT = 1.1
 LARGE_EXCESS = 0.25
 """An excess loss above this share of L(w*): the chains left the neighbourhood, and the hover says so."""
 
+MOST_PARTS = 16
+"""A strip shows a metric with at most this many parts."""
+
 ABBREVIATIONS = {"icl": "ICL", "kl": "KL", "ood": "OOD", "llc": "LLC"}
 
-GUTTER = 92
+GUTTER = 108
 """Pixels right of the plot for the rows' names and current values."""
 
 
@@ -111,10 +114,16 @@ def llc_row(llc: xr.Dataset, theme: Theme, losses: xr.Dataset | None = None) -> 
 
 
 def strip_row(metric: xr.DataArray, theme: Theme) -> Row:
-    """One further metric, small."""
+    """One further metric, small: one line, or one for each part (feature, head, mode)."""
     title = strip_label(str(metric.name))
-    trace = _line(metric, theme.ink, 1.5, title)
-    return _row(title, metric.attrs.get("units", ""), metric, [trace], 0.55)
+    unit = metric.attrs.get("units", "")
+    if metric.ndim == 1:
+        return _row(title, unit, metric, [_line(metric, theme.ink, 1.5, title)], 0.55)
+    (dim,) = set(metric.dims) - {"step"}
+    parts = [metric.isel({dim: i}) for i in range(metric.sizes[dim])]
+    traces = [_line(part, theme.ink, 1.1, f"{title}, {dim} {i}") for i, part in enumerate(parts)]
+    row = _row(title, unit, parts[0], traces, 0.55)
+    return row._replace(value=row.error, range=padded(metric.values))  # many lines: no one value to read off
 
 
 def strip_label(name: str) -> str:
@@ -123,10 +132,15 @@ def strip_label(name: str) -> str:
 
 
 def strips(metrics: xr.Dataset | None) -> list[str]:
-    """The metrics that can be added as a strip: one number a checkpoint."""
+    """The metrics that can be added as a strip: one number a checkpoint, or one for each of a few parts."""
     if metrics is None:
         return []
-    return [str(name) for name, values in metrics.data_vars.items() if values.dims == ("step",)]
+    return [str(name) for name, values in metrics.data_vars.items() if _is_strip(values)]
+
+
+def _is_strip(values: xr.DataArray) -> bool:
+    parts = [size for dim, size in values.sizes.items() if dim != "step"]
+    return "step" in values.dims and (parts == [] or (len(parts) == 1 and parts[0] <= MOST_PARTS))
 
 
 def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: Theme) -> go.Figure:

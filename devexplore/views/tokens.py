@@ -47,12 +47,16 @@ def text_view(losses: xr.Dataset, probe: xr.Dataset, sequence: int) -> dict[str,
     }
 
 
-def grid_view(losses: xr.Dataset, system: str) -> dict[str, Any]:
-    """Runs without text: a grid of sequence × position, the mean on top when there are many."""
-    row, column = GRID_WORDS.get(system, ("sequence", "position"))
+def grid_view(losses: xr.Dataset, probe: xr.Dataset | None = None) -> dict[str, Any]:
+    """Runs without text: a grid of sequence × position, the mean on top when there are many.
+
+    The probe says what they are (``sequence_name``, ``position_name``) and, in a variable along that one
+    dimension, their values: the superposition probe's μ, a deep linear teacher's singular values.
+    """
+    row, column = (_dimension_name(probe, dim) for dim in ("sequence", "position"))
     here = losses["token_loss"].transpose("step", "sequence", "position")
     values = here.values.astype(np.float32)
-    names = [f"{row} {label}" for label in _labels(here, "sequence")[:GRID_ROWS]]
+    names = [f"{row} {label}" for label in _labels(here, probe, "sequence")[:GRID_ROWS]]
     shown = values[:, :GRID_ROWS]
     if values.shape[1] > GRID_ROWS:
         shown = np.concatenate([values.mean(axis=1, keepdims=True), shown], axis=1)
@@ -63,7 +67,7 @@ def grid_view(losses: xr.Dataset, system: str) -> dict[str, Any]:
         "step": here["step"].values.astype(float),
         "loss": shown.reshape(shown.shape[0], -1),
         "rows": names,
-        "columns": _labels(here, "position"),
+        "columns": _labels(here, probe, "position"),
         "column_title": column,
         "unit": here.attrs.get("units", "squared error"),
         "sequence": 0,
@@ -72,19 +76,17 @@ def grid_view(losses: xr.Dataset, system: str) -> dict[str, Any]:
     }
 
 
-GRID_WORDS = {
-    "regression": ("sequence", "examples seen"),
-    "superposition": ("feature", "value μ"),
-    "deep_linear": ("mode", "position"),
-}
-
-
 def stage_ranges(stages: list[StageMark]) -> list[tuple[float, float]]:
     """The two steps between which a stage's change is taken."""
     return [(stage.start, stage.end) for stage in stages]
 
 
-def _labels(values: xr.DataArray, dim: str) -> list[str]:
-    if dim not in values.coords:
-        return [str(i) for i in range(values.sizes[dim])]
-    return [f"{v:g}" if isinstance(v, float) else str(v) for v in values[dim].values.tolist()]
+def _dimension_name(probe: xr.Dataset | None, dim: str) -> str:
+    return dim if probe is None else str(probe.attrs.get(f"{dim}_name", dim)).replace("_", " ")
+
+
+def _labels(values: xr.DataArray, probe: xr.Dataset | None, dim: str) -> list[str]:
+    held = [] if probe is None else [v for v in probe.data_vars.values() if v.dims == (dim,)]
+    if held and held[0].dtype.kind == "f":
+        return [f"{value:.2g}" for value in held[0].values.tolist()]
+    return [str(i) for i in range(values.sizes[dim])]

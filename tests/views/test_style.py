@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devexplore.views.style import DARK, LIGHT, band, css_variables, stage_shades
+from devexplore.views.style import DARK, LIGHT, TOKEN_STRENGTH, band, css_variables, stage_shades
 
 PACKAGE = Path(__file__).parents[2] / "devexplore"
 
@@ -62,6 +62,17 @@ def test_text_can_be_read_on_every_ground(theme):
         assert contrast(theme.muted, ground) > 4.5
     assert contrast(theme.fell, theme.surface) > 4.5
     assert contrast(theme.rose, theme.surface) > 4.5
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_text_of_the_most_changed_token_can_be_read(theme):
+    share = TOKEN_STRENGTH / 100
+    for colour in (theme.fell, theme.rose):
+        over, under = ([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (colour, theme.surface))
+        mixed = "#" + "".join(
+            f"{round(share * a + (1 - share) * b):02x}" for a, b in zip(over, under, strict=True)
+        )
+        assert contrast(theme.ink, mixed) > 4.5
 
 
 def test_stages_of_one_type_that_follow_each_other_differ_in_shade():

@@ -100,9 +100,22 @@ def test_rows_do_not_overlap_however_many_there_are(losses, llc, marks):
         assert below[1] < above[0]
 
 
-def test_only_metrics_with_one_number_a_checkpoint_are_strips(losses):
+def test_metrics_with_one_number_or_a_few_parts_a_checkpoint_are_strips(losses):
+    parts = xr.Dataset(
+        {"few": (("step", "mode"), np.ones((5, 6))), "many": (("step", "head"), np.ones((5, 40)))}
+    )
     assert strips(losses) == ["test_loss"]
+    assert strips(parts) == ["few"]
     assert strips(None) == []
+
+
+def test_a_metric_of_several_parts_is_several_lines_without_one_reading(losses):
+    metric = losses["token_loss"].isel(sequence=0).rename("head_score")
+    row = strip_row(metric, LIGHT)
+    assert len(row.traces) == 3
+    assert row.range[0] < float(metric.min())
+    assert float(metric.max()) < row.range[1]
+    assert np.isnan(row.value).all()
 
 
 def test_what_the_cursor_reads_is_what_was_measured(llc):

@@ -50,15 +50,15 @@ def test_an_item_is_the_predicted_token_with_its_own_losses(losses):
 
 
 def test_a_small_grid_shows_every_sequence(losses):
-    view = grid_view(losses, "superposition")
-    assert view["rows"] == ["feature 0"]
-    assert view["column_title"] == "value μ"
+    view = grid_view(losses)
+    assert view["rows"] == ["sequence 0"]
+    assert view["columns"] == ["0", "1", "2"]
     assert view["loss"].shape == (5, 3)
 
 
 def test_a_large_grid_starts_with_the_mean_over_all_sequences(losses):
     wide = xr.concat([losses[["token_loss"]]] * (GRID_ROWS + 20), dim="sequence")
-    view = grid_view(wide, "regression")
+    view = grid_view(wide)
     assert view["rows"][0] == f"mean of {GRID_ROWS + 20}"
     assert len(view["rows"]) == GRID_ROWS + 1
     np.testing.assert_allclose(view["loss"][:, :3], wide["token_loss"].mean("sequence"), rtol=1e-6)
@@ -66,3 +66,19 @@ def test_a_large_grid_starts_with_the_mean_over_all_sequences(losses):
 
 def test_a_stage_is_compared_from_its_start_to_its_end(stages):
     assert stage_ranges(stage_marks(stages, LIGHT)) == [(0, 100), (100, 1000), (1000, 9999)]
+
+
+def test_the_probe_names_a_grids_rows_and_columns(losses):
+    probe = xr.Dataset(
+        {
+            "inputs": (("sequence", "position", "channel"), np.zeros((1, 3, 2))),
+            "value": ("position", [0.1, 0.25, 1.0]),
+        },
+        attrs={"sequence_name": "feature", "position_name": "value"},
+    )
+    view = grid_view(losses, probe)
+    assert (view["rows"], view["columns"], view["column_title"]) == (
+        ["feature 0"],
+        ["0.1", "0.25", "1"],
+        "value",
+    )

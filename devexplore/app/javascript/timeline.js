@@ -30,7 +30,8 @@ function render({model, el}) {
       if (!ya) return;
       const dot = dots.children[i];
       const error = row.error[nearest(row.step, bus.step)];
-      text.textContent = `${shortNumber(value)} ${Number.isFinite(error) ? `± ${shortNumber(error, 2)}` : row.unit === "squared error" ? "" : row.unit}`;
+      const unit = Number.isFinite(error) ? `± ${shortNumber(error, 2)}` : row.unit.length < 6 ? row.unit : "";
+      text.textContent = Number.isFinite(value) ? `${shortNumber(value)} ${unit}` : "";
       text.setAttribute("x", xa._offset + xa._length + 6);
       text.setAttribute("y", ya._offset + 27);
       const y = ya._offset + ya.l2p(value);

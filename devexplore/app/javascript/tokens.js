@@ -49,13 +49,14 @@ function render({model, el}) {
       const change = loss[after + i] - loss[before + i];
       const strength = Math.min(1, Math.abs(change) / limit);
       const hue = change < 0 ? "var(--fell)" : "var(--rose)";
-      cell.style.backgroundColor = strength >= 0.02 ? `color-mix(in srgb, ${hue} ${(strength * 78).toFixed(0)}%, transparent)` : "transparent";
-      cell.classList.toggle("strong", strength > 0.62);
+      cell.style.backgroundColor = strength >= 0.02 ? `color-mix(in srgb, ${hue} calc(var(--strength) * ${strength.toFixed(2)}), transparent)` : "transparent";
     });
     const stage = bus.state.change === "stage" && bus.stage >= 0 ? `stage ${bus.shared.stages[bus.stage].name}, ` : "";
+    const unit = data.unit.length < 6 ? ` ${data.unit}` : "";
+    legend.title = `Colours end at ±${shortNumber(limit)} ${data.unit}`;
     legend.replaceChildren(
       h("span", {}, `loss fell by ${shortNumber(limit)}`), h("i", {class: "ramp", "aria-hidden": "true"}),
-      h("span", {}, `rose by ${shortNumber(limit)} ${data.unit}`),
+      h("span", {}, `rose by ${shortNumber(limit)}${unit}`),
       bus.state.change === "custom" ? custom
         : h("span", {class: "between"}, `${stage}step ${wholeNumber(steps[nearest(steps, a)])} → ${wholeNumber(steps[nearest(steps, b)])}`));
     tell();
