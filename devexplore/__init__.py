@@ -1,0 +1,63 @@
+"""Watch neural networks develop: local learning coefficient and essential dynamics over training checkpoints.
+
+>>> import devexplore as dx
+>>> run = dx.open("language")
+>>> ed = dx.essential_dynamics(run)
+>>> stages = dx.find_stages(run)
+
+Importing this package loads neither torch nor panel; each public name loads what it needs when it is first
+used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from devexplore.analysis import essential_dynamics as essential_dynamics
+    from devexplore.analysis import find_stages as find_stages
+    from devexplore.analysis import loss_change as loss_change
+    from devexplore.analysis import most_changed as most_changed
+    from devexplore.app.explore import explore as explore
+    from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
+    from devexplore.errors import DevexploreError as DevexploreError
+    from devexplore.measure import LLC as LLC
+    from devexplore.measure import Metrics as Metrics
+    from devexplore.measure import Outputs as Outputs
+    from devexplore.measure import TokenLosses as TokenLosses
+    from devexplore.measure import measure as measure
+    from devexplore.run import Run as Run
+    from devexplore.run import bundled_runs as bundled_runs
+    from devexplore.run import open_run as open  # noqa: F401 - lazily re-exported under another name
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LLC": "measure",
+    "DevexploreError": "errors",
+    "LocalCheckpoints": "checkpoints",
+    "Metrics": "measure",
+    "Outputs": "measure",
+    "Run": "run",
+    "TokenLosses": "measure",
+    "bundled_runs": "run",
+    "essential_dynamics": "analysis",
+    "explore": "app.explore",
+    "find_stages": "analysis",
+    "loss_change": "analysis",
+    "measure": "measure",
+    "most_changed": "analysis",
+    "open": "run",
+}
+_OTHER_NAMES = {"open": "open_run"}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'devexplore' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"devexplore.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return __all__

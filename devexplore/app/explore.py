@@ -11,8 +11,8 @@ from devexplore.run import Run, bundled_runs, open_run
 def explore(*runs: Run | str | os.PathLike[str], height: int = 900) -> Any:
     """Open the explorer on the given runs (opened runs, folders or bundled names; none: all bundled runs).
 
-    In a notebook the page appears below the cell, served by a thread of the kernel on this machine only. Elsewhere this
-    opens the browser and blocks until interrupted.
+    In a notebook the page appears below the cell, served by a thread of the kernel on this machine only.
+    Elsewhere this opens the browser and blocks until interrupted.
     """
     opened = [run if isinstance(run, Run) else open_run(run) for run in (runs or bundled_runs().values())]
     if not _in_notebook():

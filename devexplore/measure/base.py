@@ -48,7 +48,9 @@ class Measurement(ABC):
     def measure(
         self, subject: Subject, step: int, stored: Mapping[str, Arrays], within: Within
     ) -> Mapping[str, Arrays]:
-        """Blocks of one checkpoint, by group. ``stored`` holds those of its groups that are on disk already."""
+        """Blocks of one checkpoint, by group. ``stored`` holds those of its groups that are on disk
+        already.
+        """
 
 
 def store_variable(values: NamedValues) -> Variable:

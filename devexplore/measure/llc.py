@@ -26,7 +26,9 @@ _SUMMARY = {
 
 @dataclass(frozen=True)
 class LLC(Measurement):
-    """SGLD chains and λ̂ at every checkpoint. ``settings`` override the system's defaults by name (see ``LLCSpec``)."""
+    """SGLD chains and λ̂ at every checkpoint. ``settings`` override the system's defaults by name (see
+    ``LLCSpec``).
+    """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     title: ClassVar[str] = "LLC chains"
@@ -58,15 +60,25 @@ class LLC(Measurement):
         return {
             schema.CHAINS: Layout(
                 {
-                    "loss": Variable(("chain", "draw"), draws, single, {"units": units, "long_name": "batch loss at w"}),
+                    "loss": Variable(
+                        ("chain", "draw"), draws, single, {"units": units, "long_name": "batch loss at w"}
+                    ),
                     "baseline": Variable(
-                        ("chain", "draw"), draws, single, {"units": units, "long_name": "the same batch's loss at w*"}
+                        ("chain", "draw"),
+                        draws,
+                        single,
+                        {"units": units, "long_name": "the same batch's loss at w*"},
                     ),
                     "status": Variable(
-                        ("chain",), chains, np.dtype(np.int8), {"long_name": "0 healthy, 1 diverged and retired"}
+                        ("chain",),
+                        chains,
+                        np.dtype(np.int8),
+                        {"long_name": "0 healthy, 1 diverged and retired"},
                     ),
                     "distance": Variable(("chain",), chains, single, {"long_name": "final ‖w − w*‖"}),
-                    "init_loss": Variable((), (), single, {"units": units, "long_name": "L(w*) on all the data"}),
+                    "init_loss": Variable(
+                        (), (), single, {"units": units, "long_name": "L(w*) on all the data"}
+                    ),
                     "anchor_norm": Variable((), (), single, {"long_name": "‖w*‖"}),
                 },
                 coords={"draw": sampler.burn_in + sampler.thinning * np.arange(sampler.draws)},
@@ -74,7 +86,9 @@ class LLC(Measurement):
             ),
             schema.LLC: Layout(
                 {
-                    name: Variable((), (), single, {"units": units if unit == "loss" else unit, "long_name": text})
+                    name: Variable(
+                        (), (), single, {"units": units if unit == "loss" else unit, "long_name": text}
+                    )
                     for name, (unit, text) in _SUMMARY.items()
                 },
                 attrs={**settings, "trivial_loss": subject.system.trivial_loss},
@@ -102,8 +116,8 @@ class LLC(Measurement):
                 "baseline": traces.baseline,
                 "status": traces.status,
                 "distance": traces.distance,
-                "init_loss": np.float32(traces.init_loss),
-                "anchor_norm": np.float32(traces.anchor_norm),
+                "init_loss": np.asarray(traces.init_loss, dtype=np.float32),
+                "anchor_norm": np.asarray(traces.anchor_norm, dtype=np.float32),
             }
         estimate = llc_from_traces(
             chains["loss"],
@@ -113,6 +127,5 @@ class LLC(Measurement):
             distance=chains["distance"],
             anchor_norm=float(chains["anchor_norm"]),
         )
-        summary = {name: np.float32(getattr(estimate, name)) for name in _SUMMARY}
+        summary = {name: np.asarray(getattr(estimate, name), dtype=np.float32) for name in _SUMMARY}
         return {schema.CHAINS: chains, schema.LLC: summary}
-

@@ -37,7 +37,10 @@ class TokenLosses(Measurement):
                         {"units": units, "long_name": "loss of each prediction on the probe"},
                     ),
                     "test_loss": Variable(
-                        (), (), np.dtype(np.float32), {"units": units, "long_name": "mean loss on held-out data"}
+                        (),
+                        (),
+                        np.dtype(np.float32),
+                        {"units": units, "long_name": "mean loss on held-out data"},
                     ),
                 },
                 attrs={"trivial_loss": subject.system.trivial_loss},
@@ -56,6 +59,6 @@ class TokenLosses(Measurement):
         return {
             schema.LOSSES: {
                 "token_loss": token_loss.float().cpu().numpy(),
-                "test_loss": np.float32(held_out.double().mean().item()),
+                "test_loss": np.asarray(held_out.double().mean().item(), dtype=np.float32),
             }
         }

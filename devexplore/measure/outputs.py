@@ -19,8 +19,9 @@ FLOAT16_FROM = 1_000_000
 
 @dataclass(frozen=True)
 class Outputs(Measurement):
-    """``kind``: ``log_probs``, ``logits``, ``true_token_logit`` (language), ``predictions``, ``logits`` (the others);
-    None takes the system's first choice."""
+    """``kind``: ``log_probs``, ``logits``, ``true_token_logit`` (language), ``predictions``, ``logits``
+    (the others); None takes the system's first choice.
+    """
 
     kind: str | None = None
     title: ClassVar[str] = "outputs"
@@ -41,9 +42,17 @@ class Outputs(Measurement):
         dims = ("sequence", "position") if last is None else ("sequence", "position", last)
         positions = subject.system.output_positions(kind)
         dtype = np.float16 if np.prod(shape) >= FLOAT16_FROM else np.float32
-        long_name = {"log_probs": "log-probability", "true_token_logit": "logit of the true next token"}.get(kind, kind)
-        units = "nats" if kind in ("log_probs", "logits", "true_token_logit") and subject.system.name == "language" else ""
-        output = Variable(dims, shape, np.dtype(dtype), {"units": units, "long_name": long_name, "kind": kind})
+        long_name = {"log_probs": "log-probability", "true_token_logit": "logit of the true next token"}.get(
+            kind, kind
+        )
+        units = (
+            "nats"
+            if kind in ("log_probs", "logits", "true_token_logit") and subject.system.name == "language"
+            else ""
+        )
+        output = Variable(
+            dims, shape, np.dtype(dtype), {"units": units, "long_name": long_name, "kind": kind}
+        )
         coords = {"position": np.arange(shape[1]) if positions is None else positions}
         return {f"{schema.OUTPUTS}/{kind}": Layout({"output": output}, coords, {"kind": kind})}
 

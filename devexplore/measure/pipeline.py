@@ -33,10 +33,12 @@ def measure(
     device: torch.device | str = "cpu",
     progress: bool = True,
 ) -> Run:
-    """Measure every checkpoint of a run that is not yet measured, and store each block as soon as it is there.
+    """Measure every checkpoint of a run that is not yet measured, and store each block as soon as it is
+    there.
 
-    Killed at any moment, the same call goes on where it was. Checkpoints are taken coarse to fine, so that a sweep
-    cut short spans the whole of training. Outputs of a packed or read-only run go to the user's cache.
+    Killed at any moment, the same call goes on where it was. Checkpoints are taken coarse to fine, so that
+    a sweep cut short spans the whole of training. Outputs of a packed or read-only run go to the user's
+    cache.
 
     Raises
     ------
@@ -46,7 +48,9 @@ def measure(
     subject = Subject(run, torch.device(device))
     others = [measurement for measurement in measurements if not isinstance(measurement, Outputs)]
     if others:
-        with Store(run.path / schema.STORE_FOLDER if run.store_path.is_dir() else run.store_path, mode="a") as store:
+        with Store(
+            run.path / schema.STORE_FOLDER if run.store_path.is_dir() else run.store_path, mode="a"
+        ) as store:
             _write_checkpoints(store, run)
             _write_probe(store, subject)
             for measurement in others:
@@ -62,9 +66,14 @@ def measure(
 def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None = None) -> xr.DataArray:
     """The outputs of every checkpoint: those stored, else computed now and kept (``Run.output_store``).
 
-    ``progress(done, total, text)`` is called after each checkpoint. torch is needed only if something is missing.
+    ``progress(done, total, text)`` is called after each checkpoint. torch is needed only if something is
+    missing.
     """
-    wanted = [kind] if kind is not None else [name for name in schema.OUTPUT_KINDS if run.has(f"{schema.OUTPUTS}/{name}")]
+    wanted = (
+        [kind]
+        if kind is not None
+        else [name for name in schema.OUTPUT_KINDS if run.has(f"{schema.OUTPUTS}/{name}")]
+    )
     steps = run.checkpoints.steps
     for name in wanted:
         group = f"{schema.OUTPUTS}/{name}"
@@ -111,7 +120,9 @@ def _sweep(store: Store, subject: Subject, measurement: Measurement, over: Sweep
 
 
 def _needed(writers: Mapping[str, GroupWriter], step: int, content_hash: str) -> bool:
-    """Whether a group lacks this step. A step measured from other weights goes through ``write``, which refuses it."""
+    """Whether a group lacks this step. A step measured from other weights goes through ``write``, which
+    refuses it.
+    """
     return any(writer.measured.get(step) != content_hash for writer in writers.values())
 
 
@@ -125,7 +136,9 @@ def _ignore(done: int, of: int) -> None:
 
 
 def coarse_to_fine(steps: Sequence[int]) -> list[int]:
-    """The same steps, first and last first, then halves, quarters …: any beginning of the list spans the whole."""
+    """The same steps, first and last first, then halves, quarters …: any beginning of the list spans the
+    whole.
+    """
     if len(steps) == 0:
         return []
     ordered, seen = [], set()
@@ -180,9 +193,9 @@ def _write_checkpoints(store: Store, run: Run) -> None:
             step,
             run.checkpoints.content_hash(step),
             {
-                "train_loss": np.float32(row.get("loss", "nan")),
-                "learning_rate": np.float32(row.get("learning_rate", "nan")),
-                "samples_seen": np.int64(row.get("samples_seen", -1)),
+                "train_loss": np.array(row.get("loss", "nan"), dtype=np.float32),
+                "learning_rate": np.array(row.get("learning_rate", "nan"), dtype=np.float32),
+                "samples_seen": np.array(row.get("samples_seen", -1), dtype=np.int64),
             },
         )
 
@@ -195,13 +208,16 @@ def _training_log(run: Run) -> dict[int, dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             return {int(row["step"]): row for row in csv.DictReader(file) if row.get("seconds")}
     except (KeyError, ValueError) as error:
-        raise SchemaError(f"{path} is not a training log ({error}); delete it to go without training losses") from None
+        raise SchemaError(
+            f"{path} is not a training log ({error}); delete it to go without training losses"
+        ) from None
 
 
 def _write_probe(store: Store, subject: Subject) -> None:
     probe = subject.probe
     variables: dict[str, Any] = {
-        name: (variable.dims, variable.values, dict(variable.attrs)) for name, variable in probe.variables.items()
+        name: (variable.dims, variable.values, dict(variable.attrs))
+        for name, variable in probe.variables.items()
     }
     attrs = {
         "seed": subject.seed,
@@ -210,5 +226,3 @@ def _write_probe(store: Store, subject: Subject) -> None:
         "position_name": probe.position_name,
     }
     store.put(schema.PROBE, variables, {}, attrs)
-
-

@@ -27,7 +27,9 @@ def _module(name: str) -> Any:
 
 
 def from_preset(name: str, preset: str, overrides: Mapping[str, Any], folder: Path) -> System:
-    """A system with a preset's hyper-parameters, some of them overridden. ``folder`` is the run it will be trained in."""
+    """A system with a preset's hyper-parameters, some of them overridden. ``folder`` is the run it will be
+    trained in.
+    """
     module = _module(name)
     if preset not in module.PRESETS:
         raise InvalidSpec(f"{name} has no preset {preset!r}; choose one of {', '.join(module.PRESETS)}")
@@ -43,12 +45,12 @@ def from_recipe(recipe: Mapping[str, Any], folder: Path) -> System:
     """The system that a run's ``run.json`` describes."""
     name = recipe["system"]
     module = _module(name)
-    spec_class = type(next(iter(module.PRESETS.values())))
+    spec_class: Any = type(next(iter(module.PRESETS.values())))
     unknown = set(recipe["spec"]) - {field.name for field in fields(spec_class)}
     if unknown:
         raise InvalidSpec(
-            f"{folder / 'run.json'} has hyper-parameters this version does not know ({', '.join(sorted(unknown))}); "
-            "upgrade devexplore"
+            f"{folder / 'run.json'} has hyper-parameters this version does not know "
+            f"({', '.join(sorted(unknown))}); upgrade devexplore"
         )
     spec = spec_class(**{key: tuple(v) if isinstance(v, list) else v for key, v in recipe["spec"].items()})
     return getattr(module, _CLASSES[name])(spec, folder, recipe)

@@ -1,7 +1,8 @@
 """What a system is: a network, its data, its loss, and a probe on which its development is watched.
 
-A system is stateless. Every random draw comes from a generator seeded by ``(seed, purpose, step)``, so that the
-batch of step 1,234 is the same whether training got there in one go or after ten interruptions, and on any device.
+A system is stateless. Every random draw comes from a generator seeded by ``(seed, purpose, step)``, so that
+the batch of step 1,234 is the same whether training got there in one go or after ten interruptions, and on
+any device.
 """
 
 import zlib
@@ -41,8 +42,9 @@ class Variable:
 class Probe:
     """Fixed inputs on which every checkpoint is run.
 
-    ``batch`` is what the network's loss takes (tensors indexed by sequence along dimension 0), ``variables`` what a
-    person reads, ``sequence_names`` and ``position_names`` how the two axes are called.
+    ``batch`` is what the network's loss takes (tensors indexed by sequence along dimension 0),
+    ``variables`` what a person reads, ``sequence_names`` and ``position_names`` how the two axes are
+    called.
     """
 
     batch: tuple[Tensor, ...]
@@ -79,7 +81,7 @@ class System(ABC):
     @property
     @abstractmethod
     def trivial_loss(self) -> float:
-        """Loss of the best predictor that ignores its input (the line an LLC chain should stay well below)."""
+        """Loss of the best predictor that ignores its input (LLC chains should stay well below it)."""
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -116,11 +118,15 @@ class System(ABC):
     def probe(self, seed: int) -> Probe: ...
 
     def per_sample_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        """Mean loss over positions, shape (sample,). Training minimises its mean; LLC chains sample with it."""
+        """Mean loss over positions, shape (sample,). Training minimises its mean; LLC chains sample with
+        it.
+        """
         return self.position_loss(model, batch).mean(dim=1)
 
     def output_positions(self, kind: str) -> np.ndarray | None:
-        """Which positions of the probe the outputs of this kind are kept at; None: the position axis as it comes."""
+        """Which positions of the probe the outputs of this kind are kept at; None: the position axis as it
+        comes.
+        """
         return None
 
     def output_dim(self, kind: str) -> str | None:

@@ -8,16 +8,19 @@ from torch import Tensor
 
 
 class Bigrams(NamedTuple):
-    """``probability``: q(b | a), shape (vocabulary, vocabulary), rows of tokens never seen are NaN. ``entropy``: H(q(· | a))."""
+    """``probability``: q(b | a), shape (vocabulary, vocabulary), rows of tokens never seen are NaN.
+    ``entropy``: H(q(· | a)).
+    """
 
     probability: Tensor
     entropy: Tensor
 
     def divergence(self, tokens: Tensor, log_probs: Tensor) -> Tensor:
-        """KL(q(· | token) ‖ model) in nats at each position: the bigram score (cross-entropy) less the bigrams' entropy.
+        """KL(q(· | token) ‖ model) in nats at each position: the bigram score (cross-entropy) less the
+        bigrams' entropy.
 
-        ``tokens`` (sample, position), ``log_probs`` (sample, position, vocabulary). NaN after a token that the corpus
-        never showed.
+        ``tokens`` (sample, position), ``log_probs`` (sample, position, vocabulary). NaN after a token that
+        the corpus never showed.
         """
         q = self.probability.to(log_probs.device)[tokens]
         return -(q * log_probs).sum(dim=-1) - self.entropy.to(log_probs.device)[tokens]

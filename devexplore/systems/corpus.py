@@ -1,8 +1,8 @@
 """Text for the language system: where it comes from, how it is cut into tokens, and what is held out.
 
-Sources: ``sympy-tests`` (the test files of the installed sympy, which torch brings along; BSD-3), ``folder:PATH`` (text
-files below a folder), ``hf:NAME`` (a Hugging Face dataset, streamed; needs the ``datasets`` extra). Whole files are held
-out, never windows of a file that is also trained on.
+Sources: ``sympy-tests`` (the test files of the installed sympy, which torch brings along; BSD-3),
+``folder:PATH`` (text files below a folder), ``hf:NAME`` (a Hugging Face dataset, streamed; needs the
+``datasets`` extra). Whole files are held out, never windows of a file that is also trained on.
 """
 
 import hashlib
@@ -23,7 +23,21 @@ FILE_TOKEN = "<|file|>"
 """Opens every file, so that a window that crosses two files says so."""
 
 HELD_OUT_EVERY = 20
-TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py", ".tex", ".html", ".json", ".c", ".h", ".js", ".ts", ".java", ".rs")
+TEXT_SUFFIXES = (
+    ".txt",
+    ".md",
+    ".rst",
+    ".py",
+    ".tex",
+    ".html",
+    ".json",
+    ".c",
+    ".h",
+    ".js",
+    ".ts",
+    ".java",
+    ".rs",
+)
 
 
 @dataclass(frozen=True)
@@ -37,9 +51,11 @@ class Text:
 
 
 def read_text(source: str, max_files: int = 20_000) -> Text:
-    """Read a source and split it by file: every 20th file (in sorted order, by content hash for datasets) is held out.
+    """Read a source and split it by file: every 20th file (in sorted order, by content hash for datasets)
+    is held out.
 
-    Raises InvalidSpec for an unknown source, MissingText where it has no text, MissingExtra without ``datasets``.
+    Raises InvalidSpec for an unknown source, MissingText where it has no text, MissingExtra without
+    ``datasets``.
     """
     kind, _, rest = source.partition(":")
     if kind == "sympy-tests":
@@ -52,7 +68,9 @@ def read_text(source: str, max_files: int = 20_000) -> Text:
         raise InvalidSpec(f"unknown text source {source!r}; use sympy-tests, folder:PATH or hf:NAME")
     texts = [text for text in islice(files, max_files) if text.strip()]
     if len(texts) < 2:
-        raise MissingText(f"text source {source!r} has {len(texts)} non-empty files; at least 2 are needed to hold one out")
+        raise MissingText(
+            f"text source {source!r} has {len(texts)} non-empty files; at least 2 are needed to hold one out"
+        )
     every = min(HELD_OUT_EVERY, len(texts))
     train = tuple(text for index, text in enumerate(texts) if index % every != every - 1)
     held_out = tuple(text for index, text in enumerate(texts) if index % every == every - 1)
@@ -65,7 +83,9 @@ def read_text(source: str, max_files: int = 20_000) -> Text:
 def _sympy_tests() -> Iterator[str]:
     found = find_spec("sympy")
     if found is None or found.origin is None:
-        raise MissingText("the default text is the test files of sympy, which is not installed: pip install sympy==1.14.0")
+        raise MissingText(
+            "the default text is the test files of sympy, which is not installed: pip install sympy==1.14.0"
+        )
     root = Path(found.origin).parent
     paths = sorted(root.rglob("tests/test_*.py"), key=lambda path: path.relative_to(root).as_posix())
     return (path.read_text(encoding="utf-8") for path in paths)
@@ -80,9 +100,11 @@ def _folder(root: Path) -> Iterator[str]:
 
 def _hugging_face(name: str) -> Iterator[str]:
     try:
-        from datasets import load_dataset
+        from datasets import load_dataset  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise MissingExtra(f"reading hf:{name} needs the datasets package: pip install 'devexplore[datasets]'") from None
+        raise MissingExtra(
+            f"reading hf:{name} needs the datasets package: pip install 'devexplore[datasets]'"
+        ) from None
     rows = load_dataset(name, split="train", streaming=True)
     return (row["text"] for row in rows)
 

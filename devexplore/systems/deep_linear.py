@@ -19,8 +19,10 @@ from devexplore.systems.base import Probe, System, Variable, check_kind, normal,
 
 @dataclass(frozen=True)
 class DeepLinearSpec:
-    """Hyper-parameters. ``widths`` H_0 … H_L; ``singular_values`` of the teacher, decreasing; ``init_scale`` a draws
-    W_l from N(0, a²/H_{l−1}); ``samples`` in the fixed training set, all of which enter every step."""
+    """Hyper-parameters. ``widths`` H_0 … H_L; ``singular_values`` of the teacher, decreasing;
+    ``init_scale`` a draws W_l from N(0, a²/H_{l−1}); ``samples`` in the fixed training set, all of which
+    enter every step.
+    """
 
     steps: int = 20_000
     widths: tuple[int, ...] = (6, 6, 6, 6)
@@ -33,9 +35,22 @@ class DeepLinearSpec:
     log_checkpoints: int = 90
 
     def __post_init__(self) -> None:
-        positive(self, "steps", "init_scale", "samples", "peak_learning_rate", "linear_checkpoints", "log_checkpoints")
-        require(len(self.widths) >= 3, f"widths must name at least 3 layers (input, hidden, output), got {self.widths}")
-        require(all(width >= 1 for width in self.widths), f"every width must be at least 1, got {self.widths}")
+        positive(
+            self,
+            "steps",
+            "init_scale",
+            "samples",
+            "peak_learning_rate",
+            "linear_checkpoints",
+            "log_checkpoints",
+        )
+        require(
+            len(self.widths) >= 3,
+            f"widths must name at least 3 layers (input, hidden, output), got {self.widths}",
+        )
+        require(
+            all(width >= 1 for width in self.widths), f"every width must be at least 1, got {self.widths}"
+        )
         values = self.singular_values
         require(
             len(values) >= 1 and all(a > b for a, b in zip(values, (*values[1:], 0.0), strict=True)),
@@ -43,7 +58,7 @@ class DeepLinearSpec:
         )
         require(
             len(values) <= min(self.widths[0], self.widths[-1]),
-            f"a map from {self.widths[0]} to {self.widths[-1]} dimensions cannot have {len(values)} singular values",
+            f"{self.widths[0]} × {self.widths[-1]} maps have fewer than {len(values)} singular values",
         )
         require(self.noise_std >= 0, f"noise_std must not be negative, got {self.noise_std}")
 
@@ -55,7 +70,11 @@ class DeepLinearSpec:
 PRESETS: Mapping[str, DeepLinearSpec] = {
     "small": DeepLinearSpec(),
     "paper": DeepLinearSpec(
-        steps=60_000, widths=(10, 10, 10, 10), singular_values=(8.0, 6.0, 4.5, 3.0, 2.0), init_scale=0.01, peak_learning_rate=0.003
+        steps=60_000,
+        widths=(10, 10, 10, 10),
+        singular_values=(8.0, 6.0, 4.5, 3.0, 2.0),
+        init_scale=0.01,
+        peak_learning_rate=0.003,
     ),
 }
 
@@ -80,7 +99,16 @@ class DeepLinear(System):
     loss_units: ClassVar[str] = "half squared error"
     eval_batch: ClassVar[int] = 65_536
     held_out_size: ClassVar[int] = 4096
-    llc_defaults: ClassVar[Mapping[str, Any]] = {}
+    llc_defaults: ClassVar[Mapping[str, Any]] = {
+        "step_size": 1e-4,
+        "n_beta": 100.0,
+        "localization": 1000.0,
+        "batch_size": 256,
+        "chains": 4,
+        "draws": 250,
+        "burn_in": 250,
+        "thinning": 4,
+    }
 
     @property
     def trivial_loss(self) -> float:
@@ -103,7 +131,9 @@ class DeepLinear(System):
         generator = rng(seed, "init")
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter.copy_(self.spec.init_scale * normal(generator, *parameter.shape) / parameter.shape[1] ** 0.5)
+                parameter.copy_(
+                    self.spec.init_scale * normal(generator, *parameter.shape) / parameter.shape[1] ** 0.5
+                )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(model.parameters(), lr=self.spec.peak_learning_rate)
@@ -114,15 +144,21 @@ class DeepLinear(System):
     def _samples(self, generator: np.random.Generator, n: int, seed: int) -> tuple[Tensor, ...]:
         left, values, right = self.teacher(seed)
         x = normal(generator, n, self.spec.widths[0])
-        return x, x @ right * values @ left.T + self.spec.noise_std * normal(generator, n, self.spec.widths[-1])
+        return x, x @ right * values @ left.T + self.spec.noise_std * normal(
+            generator, n, self.spec.widths[-1]
+        )
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, ...]:
         """The whole training set, the same at every step: plain gradient descent."""
         return self._samples(rng(seed, "train"), self.spec.samples, seed)
 
     def pool(self, n: int, seed: int, *, held_out: bool = False) -> tuple[Tensor, ...]:
-        """Chains sample on the training distribution; ``seed`` must be the run's, which fixes the teacher."""
-        return self._samples(rng(seed, "held-out" if held_out else "pool"), n, seed)
+        """The training set itself (all of it, whatever ``n``), on which the weights are a critical point;
+        or fresh samples.
+        """
+        if held_out:
+            return self._samples(rng(seed, "held-out"), n, seed)
+        return self.batch(seed, 0)
 
     def position_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """½‖y − f(x)‖², one "position" a sample."""
@@ -147,9 +183,15 @@ class DeepLinear(System):
         return Probe(
             batch=(x, y),
             variables={
-                "inputs": Variable(dims[:2] + ("dimension",), x.numpy(), {"long_name": "right singular vector of the teacher"}),
+                "inputs": Variable(
+                    (*dims[:2], "dimension"),
+                    x.numpy(),
+                    {"long_name": "right singular vector of the teacher"},
+                ),
                 "targets": Variable(dims, y.numpy(), {"long_name": "teacher's output"}),
-                "teacher_value": Variable(("sequence",), values.numpy(), {"long_name": "singular value of the teacher"}),
+                "teacher_value": Variable(
+                    ("sequence",), values.numpy(), {"long_name": "singular value of the teacher"}
+                ),
             },
             sequence_name="mode",
             position_name="input",

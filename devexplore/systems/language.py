@@ -1,8 +1,10 @@
-"""Attention-only language models, the setting in which induction heads were found to form (Olsson et al. 2022).
+"""Attention-only language models, the setting in which induction heads were found to form (Olsson et al.
+2022).
 
-One or two layers of attention without MLPs, LayerNorm before each, *shortformer* positions (position vectors enter only the
-inputs of queries and keys, Press et al. 2021), untied unembedding. The ``paper`` preset is the network of Hoogland et al.
-2024 (3,355,016 parameters), ``small`` one that shows the same stages in minutes on two CPU cores (107,904 parameters).
+One or two layers of attention without MLPs, LayerNorm before each, *shortformer* positions (position
+vectors enter only the inputs of queries and keys, Press et al. 2021), untied unembedding. The ``paper``
+preset is the network of Hoogland et al. 2024 (3,355,016 parameters), ``small`` one that shows the same
+stages in minutes on two CPU cores (107,904 parameters).
 """
 
 from collections.abc import Mapping
@@ -18,14 +20,26 @@ from torch.nn import functional as F
 
 from devexplore import schema
 from devexplore.errors import MissingText
-from devexplore.systems.base import Probe, System, Variable, check_kind, in_parts, normal, positive, require, rng
+from devexplore.systems.base import (
+    Probe,
+    System,
+    Variable,
+    check_kind,
+    in_parts,
+    normal,
+    positive,
+    require,
+    rng,
+)
 from devexplore.systems.bigrams import Bigrams, count_bigrams
 from devexplore.systems.corpus import Text, read_text, token_texts, tokenise, train_tokenizer
 
 
 @dataclass(frozen=True)
 class LanguageSpec:
-    """Hyper-parameters. ``text`` is a source of ``systems.corpus``; ``init_scale`` s draws matrices from N(0, s²/width)."""
+    """Hyper-parameters. ``text`` is a source of ``systems.corpus``; ``init_scale`` s draws matrices from
+    N(0, s²/width).
+    """
 
     steps: int = 50_000
     vocabulary: int = 5_000
@@ -49,7 +63,10 @@ class LanguageSpec:
         positive(self, "peak_learning_rate", "init_scale", "linear_checkpoints", "log_checkpoints")
         require(self.layers in (1, 2), f"layers must be 1 or 2, got {self.layers}")
         require(self.width % self.heads == 0, f"width {self.width} is not a multiple of {self.heads} heads")
-        require(258 <= self.vocabulary <= 65_536, f"vocabulary must be between 258 and 65,536, got {self.vocabulary}")
+        require(
+            258 <= self.vocabulary <= 65_536,
+            f"vocabulary must be between 258 and 65,536, got {self.vocabulary}",
+        )
         require(self.context >= 8, f"context must be at least 8 tokens, got {self.context}")
 
 
@@ -99,7 +116,9 @@ class AttentionOnlyTransformer(nn.Module):
         self.embed = nn.Embedding(spec.vocabulary, spec.width)
         self.position = nn.Parameter(torch.zeros(spec.context, spec.width))
         self.norms = nn.ModuleList(nn.LayerNorm(spec.width) for _ in range(spec.layers))
-        self.attention = nn.ModuleList(ShortformerAttention(spec.width, spec.heads) for _ in range(spec.layers))
+        self.attention = nn.ModuleList(
+            ShortformerAttention(spec.width, spec.heads) for _ in range(spec.layers)
+        )
         self.norm = nn.LayerNorm(spec.width)
         self.unembed = nn.Linear(spec.width, spec.vocabulary)
 
@@ -117,20 +136,21 @@ class Language(System):
     output_kinds: ClassVar[tuple[str, ...]] = ("log_probs", "logits", "true_token_logit")
     loss_units: ClassVar[str] = "nats"
     eval_batch: ClassVar[int] = 32
-    pool_size: ClassVar[int] = 1024
-    held_out_size: ClassVar[int] = 256
+    pool_size: ClassVar[int] = 4096
+    held_out_size: ClassVar[int] = 512
     PROBE_SEQUENCES: ClassVar[int] = 32
     OUTPUT_POSITIONS: ClassVar[int] = 64
     """Full outputs are kept at this many positions, evenly spaced over the context."""
 
     llc_defaults: ClassVar[Mapping[str, Any]] = {
-        "step_size": 1e-4,
+        "step_size": 1e-5,
         "n_beta": 1000.0,
         "localization": 3000.0,
-        "batch_size": 16,
-        "chains": 4,
-        "draws": 100,
-        "burn_in": 50,
+        "batch_size": 8,
+        "chains": 3,
+        "draws": 40,
+        "burn_in": 160,
+        "thinning": 5,
     }
 
     @property
@@ -145,8 +165,8 @@ class Language(System):
         wanted = self.stored_recipe.get("text")
         if wanted is not None and wanted["checksum"] != text.checksum:
             raise MissingText(
-                f"{self.folder} was trained on {wanted['origin']} (checksum {wanted['checksum']}), but this machine has "
-                f"{text.origin} (checksum {text.checksum}); install that very text to train or sample further"
+                f"{self.folder} was trained on {wanted['origin']} (checksum {wanted['checksum']}), but this "
+                f"machine has {text.origin} (checksum {text.checksum}); install that very text to go on"
             )
         return text
 
@@ -169,8 +189,8 @@ class Language(System):
         stream = tokenise(self.tokenizer, texts)
         if len(stream) <= self.spec.context + 1:
             raise MissingText(
-                f"text source {self.spec.text!r} gives {len(stream):,} tokens to one of its halves, fewer than one window "
-                f"of {self.spec.context + 1}; use more text or a shorter context"
+                f"text source {self.spec.text!r} gives {len(stream):,} tokens to one of its halves, fewer "
+                f"than one window of {self.spec.context + 1}; use more text or a shorter context"
             )
         return stream
 
@@ -224,14 +244,22 @@ class Language(System):
         """Cross-entropy in nats of predicting token p + 1 from tokens 0 … p, shape (sample, context)."""
         (tokens,) = batch
         logits = model(tokens[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none").view(len(tokens), -1)
+        return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none").view(
+            len(tokens), -1
+        )
 
     def output_positions(self, kind: str) -> np.ndarray:
-        """Every position for ``true_token_logit``, at most 64 evenly spaced ones where a whole vocabulary is kept."""
+        """Every position for ``true_token_logit``, at most 64 evenly spaced ones where a whole vocabulary
+        is kept.
+        """
         check_kind(self, kind)
-        count = self.spec.context if kind == "true_token_logit" else min(self.OUTPUT_POSITIONS, self.spec.context)
-        return np.arange(self.spec.context).reshape(count, -1)[:, -1] if self.spec.context % count == 0 else (
-            np.linspace(0, self.spec.context - 1, count).round().astype(int)
+        count = (
+            self.spec.context if kind == "true_token_logit" else min(self.OUTPUT_POSITIONS, self.spec.context)
+        )
+        return (
+            np.arange(self.spec.context).reshape(count, -1)[:, -1]
+            if self.spec.context % count == 0
+            else (np.linspace(0, self.spec.context - 1, count).round().astype(int))
         )
 
     def output_dim(self, kind: str) -> str | None:
@@ -256,7 +284,7 @@ class Language(System):
 
     def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
         """Adds the ICL score (late − early loss) and the KL divergence to the corpus' bigrams."""
-        bigrams, (tokens,) = self.bigrams, held_out
+        bigrams = self.bigrams
         losses, divergences = [], []
         for (part,) in in_parts(held_out, self.eval_batch):
             log_probs = model(part[:, :-1]).log_softmax(dim=-1)

@@ -1,8 +1,9 @@
-"""In-context linear regression: a transformer that must work out a linear map from the examples in its context.
+"""In-context linear regression: a transformer that must work out a linear map from the examples in its
+context.
 
-Each sequence hides a task t. It shows K pairs (x_k, y_k = t·x_k + noise) as 2K tokens, ``[0, x_k]`` and ``[y_k, 0]``;
-at each x token the network predicts y. Setting of Raventós et al. 2023 (arXiv 2306.15063) and of Hoogland et al. 2024
-(arXiv 2402.02364): two pre-LN blocks, four heads, width 64, 51,717 parameters.
+Each sequence hides a task t. It shows K pairs (x_k, y_k = t·x_k + noise) as 2K tokens, ``[0, x_k]`` and
+``[y_k, 0]``; at each x token the network predicts y. Setting of Raventós et al. 2023 (arXiv 2306.15063) and
+of Hoogland et al. 2024 (arXiv 2402.02364): two pre-LN blocks, four heads, width 64, 51,717 parameters.
 """
 
 from collections.abc import Mapping
@@ -14,15 +15,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from devexplore.systems.base import Probe, System, Variable, check_kind, in_parts, normal, positive, require, rng
+from devexplore.systems.base import (
+    Probe,
+    System,
+    Variable,
+    check_kind,
+    in_parts,
+    normal,
+    positive,
+    require,
+    rng,
+)
 
 
 @dataclass(frozen=True)
 class RegressionSpec:
-    """Hyper-parameters. ``tasks`` is the size M of the task pool (None: a new task for every sequence, M = ∞).
+    """Hyper-parameters. ``tasks`` is the size M of the task pool (None: a new task for every sequence, M =
+    ∞).
 
-    ``doubled_residual``: the network published with arXiv 2402.02364 adds the residual stream twice in each block,
-    x ← 2x + attn + mlp. True gives that network, False the ordinary x ← x + attn + mlp.
+    ``doubled_residual``: the network published with arXiv 2402.02364 adds the residual stream twice in each
+    block, x ← 2x + attn + mlp. True gives that network, False the ordinary x ← x + attn + mlp.
     """
 
     steps: int = 500_000
@@ -41,7 +53,9 @@ class RegressionSpec:
     log_checkpoints: int = 100
 
     def __post_init__(self) -> None:
-        positive(self, "steps", "dimension", "examples", "width", "heads", "layers", "mlp_width", "batch_size")
+        positive(
+            self, "steps", "dimension", "examples", "width", "heads", "layers", "mlp_width", "batch_size"
+        )
         positive(self, "peak_learning_rate", "linear_checkpoints", "log_checkpoints")
         require(self.noise_variance >= 0, f"noise_variance must not be negative, got {self.noise_variance}")
         require(self.width % self.heads == 0, f"width {self.width} is not a multiple of {self.heads} heads")
@@ -88,7 +102,9 @@ class Block(nn.Module):
 
 
 class RegressionTransformer(nn.Module):
-    """Tokens (batch, 2K, D+1) → outputs of the same shape; entry 0 of the output at an x token is the prediction ŷ."""
+    """Tokens (batch, 2K, D+1) → outputs of the same shape; entry 0 of the output at an x token is the
+    prediction ŷ.
+    """
 
     def __init__(self, spec: RegressionSpec) -> None:
         super().__init__()
@@ -172,7 +188,9 @@ class Regression(System):
         return (model(self._tokens(x, y))[:, 0::2, 0] - y) ** 2
 
     def outputs(self, model: nn.Module, batch: tuple[Tensor, ...], kind: str) -> Tensor:
-        """``predictions``: ŷ_k, shape (sequence, K). ``logits``: all outputs at all 2K tokens, as the paper's ED used."""
+        """``predictions``: ŷ_k, shape (sequence, K). ``logits``: all outputs at all 2K tokens, as the
+        paper's ED used.
+        """
         check_kind(self, kind)
         out = model(self._tokens(*batch))
         return out[:, 0::2, 0] if kind == "predictions" else out
@@ -181,14 +199,21 @@ class Regression(System):
         return None if kind == "predictions" else "channel"
 
     def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
-        """Adds the ICL score loss_K − loss_1 and the mean squared prediction ŷ² (near 0 when it uses the task prior)."""
+        """Adds the ICL score loss_K − loss_1 and the mean squared prediction ŷ² (near 0 when it uses the
+        task prior).
+        """
         found = super().metrics(model, held_out)
         loss = found["position_loss"].values
-        predictions = torch.cat([self.outputs(model, part, "predictions") for part in in_parts(held_out, self.eval_batch)])
+        predictions = torch.cat(
+            [self.outputs(model, part, "predictions") for part in in_parts(held_out, self.eval_batch)]
+        )
         found["icl_score"] = Variable(
             (),
             loss[-1] - loss[0],
-            {"units": self.loss_units, "long_name": f"ICL score: loss of example {len(loss)} − loss of example 1"},
+            {
+                "units": self.loss_units,
+                "long_name": f"ICL score: loss of example {len(loss)} − loss of example 1",
+            },
         )
         found["squared_prediction"] = Variable(
             ("position",),

@@ -19,8 +19,8 @@ from devexplore.systems.base import Probe, System, Variable, check_kind, normal,
 
 @dataclass(frozen=True)
 class SuperpositionSpec:
-    """Hyper-parameters. Training starts from a regular ``start_gon``-gon of unit columns, the other columns at 0, all of W
-    disturbed by N(0, ``start_noise``²), and b drawn from |N(0, ``start_bias``²)|.
+    """Hyper-parameters. Training starts from a regular ``start_gon``-gon of unit columns, the other columns
+    at 0, all of W disturbed by N(0, ``start_noise``²), and b drawn from |N(0, ``start_bias``²)|.
 
     A 4-gon is a shallow minimum: a further feature leaves it only where its column starts long enough, hence
     the noise of the ``small`` preset.
@@ -41,14 +41,22 @@ class SuperpositionSpec:
         positive(self, "steps", "features", "hidden", "batch_size", "peak_learning_rate")
         positive(self, "linear_checkpoints", "log_checkpoints")
         require(self.hidden == 2, f"the k-gons live in hidden = 2 dimensions, got {self.hidden}")
-        require(0 <= self.start_gon <= self.features, f"start_gon must be 0 … {self.features}, got {self.start_gon}")
+        require(
+            0 <= self.start_gon <= self.features,
+            f"start_gon must be 0 … {self.features}, got {self.start_gon}",
+        )
         for name in ("start_noise", "start_bias"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
 
 
 PRESETS: Mapping[str, SuperpositionSpec] = {
     "small": SuperpositionSpec(
-        steps=5_000, features=5, batch_size=64, peak_learning_rate=0.05, linear_checkpoints=60, log_checkpoints=100
+        steps=5_000,
+        features=5,
+        batch_size=64,
+        peak_learning_rate=0.05,
+        linear_checkpoints=60,
+        log_checkpoints=100,
     ),
     "paper": SuperpositionSpec(),
 }
@@ -75,7 +83,16 @@ class Superposition(System):
     pool_size: ClassVar[int] = 10_000
     held_out_size: ClassVar[int] = 20_000
     PROBE_VALUES: ClassVar[int] = 20
-    llc_defaults: ClassVar[Mapping[str, Any]] = {}
+    llc_defaults: ClassVar[Mapping[str, Any]] = {
+        "step_size": 2e-3,
+        "n_beta": 200.0,
+        "localization": 10.0,
+        "batch_size": 256,
+        "chains": 4,
+        "draws": 250,
+        "burn_in": 500,
+        "thinning": 3,
+    }
 
     @property
     def trivial_loss(self) -> float:
@@ -103,7 +120,9 @@ class Superposition(System):
 
     def _samples(self, generator: np.random.Generator, n: int) -> tuple[Tensor, ...]:
         x = np.zeros((n, self.spec.features), dtype=np.float32)
-        x[np.arange(n), generator.integers(self.spec.features, size=n)] = generator.random(n, dtype=np.float32)
+        x[np.arange(n), generator.integers(self.spec.features, size=n)] = generator.random(
+            n, dtype=np.float32
+        )
         return (torch.from_numpy(x),)
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, ...]:
@@ -125,7 +144,9 @@ class Superposition(System):
         """Length of each column of W, and its angle: the k-gon as numbers."""
         weight = model.get_parameter("weight").detach().cpu()
         return {
-            "feature_norm": Variable(("feature",), weight.norm(dim=0).numpy(), {"long_name": "length of W's column"}),
+            "feature_norm": Variable(
+                ("feature",), weight.norm(dim=0).numpy(), {"long_name": "length of W's column"}
+            ),
             "feature_angle": Variable(
                 ("feature",),
                 torch.atan2(weight[1], weight[0]).numpy(),

@@ -1,8 +1,9 @@
 """Training that can be stopped at any moment and gives the same weights as if it had not been.
 
-One file, ``resume.safetensors``, holds weights, optimizer state and step, and is replaced atomically; checkpoints are
-written before it. Batches depend on (seed, step) alone. So after Ctrl-C, a crash or ``kill -9``, training goes on from the
-last saved step and walks the same path again, bit for bit on the same CPU with the same number of threads.
+One file, ``resume.safetensors``, holds weights, optimizer state and step, and is replaced atomically;
+checkpoints are written before it. Batches depend on (seed, step) alone. So after Ctrl-C, a crash or ``kill
+-9``, training goes on from the last saved step and walks the same path again, bit for bit on the same CPU
+with the same number of threads.
 """
 
 import csv
@@ -76,8 +77,9 @@ def train(
 ) -> Path:
     """Train a system into the run folder ``out``, or go on with the training found there.
 
-    ``weights`` is the dtype in which checkpoints are kept (float32 or float16); training itself is float32 and resumes
-    from a float32 state. ``stop_after`` ends the session early at that step, as Ctrl-C would; the run can be resumed.
+    ``weights`` is the dtype in which checkpoints are kept (float32 or float16); training itself is float32
+    and resumes from a float32 state. ``stop_after`` ends the session early at that step, as Ctrl-C would;
+    the run can be resumed.
 
     Raises
     ------
@@ -164,13 +166,21 @@ def _claim_folder(
     system: System, out: Path, preset: str, seed: int, weights: str, schedule: list[int], device: torch.device
 ) -> dict[str, Any]:
     """Read or write ``run.json``; refuse a folder that holds anything but this very training."""
-    wanted = {"system": system.name, "seed": seed, "weights": weights, "schedule": schedule, **system.recipe()}
+    wanted = {
+        "system": system.name,
+        "seed": seed,
+        "weights": weights,
+        "schedule": schedule,
+        **system.recipe(),
+    }
     path = out / schema.RUN_FILE
     if path.exists():
         try:
             recipe = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise SchemaError(f"{path} is not valid JSON ({error}); restore it or train into another folder") from None
+            raise SchemaError(
+                f"{path} is not valid JSON ({error}); restore it or train into another folder"
+            ) from None
         wanted = json.loads(json.dumps(wanted))
         differ = [key for key, value in wanted.items() if recipe.get(key) != value]
         if differ:
@@ -179,7 +189,9 @@ def _claim_folder(
             )
         return recipe
     if out.exists() and any(out.iterdir()):
-        raise StoreConflict(f"{out} exists and is no run (no {schema.RUN_FILE}); choose an empty folder with --out")
+        raise StoreConflict(
+            f"{out} exists and is no run (no {schema.RUN_FILE}); choose an empty folder with --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
     for name, text in system.files().items():
         (out / name).write_text(text, encoding="utf-8")
@@ -192,7 +204,8 @@ def _claim_folder(
         "parameters": sum(parameter.numel() for parameter in system.network().parameters()),
         "versions": {name: version(name) for name in ("devexplore", "torch", "numpy", "safetensors")},
         "python": platform.python_version(),
-        "hardware": f"{device.type}, {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads",
+        "hardware": f"{device.type}, {platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} torch threads",
         "finished": False,
     }
     _write_json(path, recipe)
@@ -206,11 +219,20 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _save_state(state: _State, path: Path) -> None:
-    """Weights and optimizer moments in one safetensors file; the step travels in the same file, so they cannot disagree."""
+    """Weights and optimizer moments in one safetensors file; the step travels in the same file, so they
+    cannot disagree.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     for index, slots in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items() if value is not None}
-    tensors["step"], tensors["seconds"] = torch.tensor(state.step), torch.tensor(state.seconds, dtype=torch.float64)
+        tensors |= {
+            f"optimizer.{index}.{slot}": torch.as_tensor(value)
+            for slot, value in slots.items()
+            if value is not None
+        }
+    tensors["step"], tensors["seconds"] = (
+        torch.tensor(state.step),
+        torch.tensor(state.seconds, dtype=torch.float64),
+    )
     save_checkpoint(path, tensors, None)
 
 
@@ -220,13 +242,17 @@ def _load_state(state: _State, path: Path) -> None:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # noqa: BLE001 - safetensors raises bare Exceptions of its own kind
         raise SchemaError(f"{path} cannot be read ({error}); delete it to train again from step 0") from None
-    state.model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    state.model.load_state_dict(
+        {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    )
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, slot = name.split(".")
             slots.setdefault(int(index), {})[slot] = tensor
-    state.optimizer.load_state_dict({"state": slots, "param_groups": state.optimizer.state_dict()["param_groups"]})
+    state.optimizer.load_state_dict(
+        {"state": slots, "param_groups": state.optimizer.state_dict()["param_groups"]}
+    )
     state.step, state.seconds = int(tensors["step"]), float(tensors["seconds"])
 
 
@@ -235,7 +261,7 @@ class _LogFile:
 
     def __init__(self, path: Path, keep_up_to: int) -> None:
         self.path = path
-        kept: list[dict[str, str]] = []
+        kept: list[dict[Any, Any]] = []
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
                 kept = [row for row in csv.DictReader(file) if row["step"] and int(row["step"]) < keep_up_to]
@@ -252,5 +278,8 @@ class _LogFile:
 
     def flush(self) -> None:
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows((step, f"{loss:.6g}", f"{rate:.6g}", seen, f"{s:.1f}") for step, loss, rate, seen, s in self.pending)
+            csv.writer(file).writerows(
+                (step, f"{loss:.6g}", f"{rate:.6g}", seen, f"{s:.1f}")
+                for step, loss, rate, seen, s in self.pending
+            )
         self.pending.clear()

@@ -84,7 +84,7 @@ def plane(
     figure = go.Figure(
         [_shown(trace, show) for trace in traces],
         layout=base_layout(
-            theme, margin={"l": 50, "r": 8, "t": 8, "b": 38}, hovermode="closest", dragmode="pan"
+            theme, margin={"l": 50, "r": 16, "t": 8, "b": 38}, hovermode="closest", dragmode="pan"
         ),
     )
     title = {"font": {"size": SIZES["small"], "color": theme.ink}, "standoff": 4}

@@ -1,0 +1,73 @@
+"""Keeping runs whole, and making them small enough to ship."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from devexplore.errors import CheckpointNotFound, DevexploreError, StoreConflict
+from devexplore.run import open_run
+from devexplore.schema import (
+    CHECKPOINTS_FOLDER,
+    OUTPUTS,
+    RUN_FILE,
+    STORE_FOLDER,
+    STORE_ZIP,
+    TOKENIZER_FILE,
+    TRAINING_LOG,
+    check,
+)
+from devexplore.store import Store, pack
+
+
+def check_run(path: str | os.PathLike[str], *, repair: bool = False) -> list[str]:
+    """Read every stored file and load every checkpoint; one line for each that is damaged.
+
+    ``repair`` marks damaged blocks of the store unmeasured, so that measuring again fills exactly these in.
+    Damaged checkpoints can only be brought back from where they came.
+    """
+    run = open_run(path)
+    problems: list[str] = []
+    if run.store_path.exists():
+        with Store(run.store_path, mode="a" if repair else "r") as store:
+            problems += store.verify()
+            if repair:
+                store.repair()
+            if not problems:
+                check(store.open())
+    try:
+        checkpoints = run.checkpoints
+    except CheckpointNotFound:
+        return problems
+    for step in checkpoints.steps:
+        try:
+            checkpoints.load(step)
+        except DevexploreError as error:
+            problems.append(str(error))
+    return problems
+
+
+def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
+    """Copy a run without what can be computed again (outputs) or was only needed to go on training.
+
+    The copy holds run.json, the tokenizer, the training log, the checkpoints and one zip file with the
+    measurements. Raises StoreConflict if ``out`` exists and is not empty.
+    """
+    run = open_run(path)
+    if out.exists() and any(out.iterdir()):
+        raise StoreConflict(f"{out} exists and is not empty; choose another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    recipe = json.loads((run.path / RUN_FILE).read_text(encoding="utf-8")) | {"name": out.resolve().name}
+    (out / RUN_FILE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name in (TOKENIZER_FILE, TRAINING_LOG):
+        if (run.path / name).exists():
+            shutil.copyfile(run.path / name, out / name)
+    shutil.copytree(run.path / CHECKPOINTS_FOLDER, out / CHECKPOINTS_FOLDER)
+    if run.store_path.is_dir():
+        shipped = out / STORE_FOLDER
+        shutil.copytree(run.store_path, shipped, ignore=shutil.ignore_patterns(OUTPUTS))
+        pack(shipped, out / STORE_ZIP)
+        shutil.rmtree(shipped)
+    elif run.store_path.is_file():
+        shutil.copyfile(run.store_path, out / STORE_ZIP)
+    return out
