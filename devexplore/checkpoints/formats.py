@@ -38,11 +38,15 @@ def read_safetensors(path: Path) -> "dict[str, torch.Tensor]":
     from safetensors.torch import load
 
     payload = path.read_bytes()
-    if payload[:1] == b"\x80" or payload[:2] == b"PK":  # how pickles and torch's zipped pickles begin
-        raise UntrustedCheckpoint(f"{path}: a pickle under the name of a safetensors file; {_HOW_TO_CONVERT}")
     try:
         return load(payload)
     except SafetensorError as error:
+        # How pickles and torch's zipped pickles begin. Asked only of what safetensors refuses: the length of a
+        # good file's header may begin with the same byte.
+        if payload[:1] == b"\x80" or payload[:2] == b"PK":
+            raise UntrustedCheckpoint(
+                f"{path}: a pickle under the name of a safetensors file; {_HOW_TO_CONVERT}"
+            ) from error
         raise DamagedCheckpoint(
             f"{path}: truncated or corrupted ({len(payload)} bytes; {error}); copy or train it again"
         ) from error

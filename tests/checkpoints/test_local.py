@@ -241,3 +241,15 @@ def test_listing_and_hashing_need_no_torch(folder: Path):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_header_whose_length_begins_like_a_pickle_is_still_safetensors(tmp_path: Path):
+    folder = tmp_path / "checkpoints"
+    for padding in range(400):  # longer names make longer headers, through every first byte
+        path = folder / "step_1.safetensors"
+        save_checkpoint(path, {"w" * (padding + 1): torch.ones(2)})
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    assert path.read_bytes()[:1] == b"\x80"
+    (tensor,) = LocalCheckpoints(folder).load(1).values()
+    assert tensor.tolist() == [1.0, 1.0]
