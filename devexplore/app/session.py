@@ -73,10 +73,10 @@ class Session:
         future = self.derived.stages.future
         if not future.done():
             return None, "finding stages …"
-        try:
-            stages = future.result()
-        except READ_ERRORS as error:
+        error = future.exception()
+        if error is not None:  # whatever it was: the rest of the page does not need the stages
             return None, f"no stages: {error}"
+        stages = future.result()
         if stages is None:
             return None, "no stages: neither LLC nor loss is measured"
         return stages, str(stages.attrs.get("note", ""))
@@ -229,6 +229,9 @@ class Session:
         return message(f"{words} is not measured yet", "", f"devexplore measure {run.path} --only {only}")
 
     def _trajectory(self) -> dict[str, Any]:
+        error = self.derived.dynamics.future.exception()
+        if error is not None:
+            return message("The trajectory cannot be computed", str(error))
         dynamics = self.derived.dynamics.future.result()
         stages, theme = self.stages(), self.theme
         show = [
