@@ -21,10 +21,13 @@ from devexplore.systems.base import (
     Variable,
     check_kind,
     in_parts,
+    is_whole,
     normal,
+    not_negative,
     positive,
     require,
     rng,
+    whole,
 )
 
 
@@ -53,13 +56,19 @@ class RegressionSpec:
     log_checkpoints: int = 100
 
     def __post_init__(self) -> None:
-        positive(
-            self, "steps", "dimension", "examples", "width", "heads", "layers", "mlp_width", "batch_size"
-        )
-        positive(self, "peak_learning_rate", "linear_checkpoints", "log_checkpoints")
-        require(self.noise_variance >= 0, f"noise_variance must not be negative, got {self.noise_variance}")
+        whole(self, "steps", "dimension", "examples", "width", "heads", "layers", "mlp_width", "batch_size")
+        whole(self, "linear_checkpoints", "log_checkpoints")
+        positive(self, "peak_learning_rate")
+        not_negative(self, "noise_variance")
         require(self.width % self.heads == 0, f"width {self.width} is not a multiple of {self.heads} heads")
-        require(self.tasks is None or self.tasks > 0, f"tasks must be above 0 or None, got {self.tasks}")
+        require(
+            self.tasks is None or is_whole(self.tasks),
+            f"tasks must be a whole number of at least 1, or None, got {self.tasks!r}",
+        )
+        require(
+            isinstance(self.doubled_residual, bool),
+            f"doubled_residual must be true or false, got {self.doubled_residual!r}",
+        )
 
 
 PRESETS: Mapping[str, RegressionSpec] = {
@@ -126,7 +135,16 @@ class Regression(System):
     pool_size: ClassVar[int] = 16_384
     held_out_size: ClassVar[int] = 4096
     PROBE_SIZE: ClassVar[int] = 1024
-    llc_defaults: ClassVar[Mapping[str, Any]] = {}
+    llc_defaults: ClassVar[Mapping[str, Any]] = {
+        "step_size": 1e-5,
+        "n_beta": 1000.0,
+        "localization": 1000.0,
+        "batch_size": 32,
+        "chains": 3,
+        "draws": 40,
+        "burn_in": 120,
+        "thinning": 4,
+    }
 
     spec: RegressionSpec
 
