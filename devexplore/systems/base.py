@@ -5,6 +5,7 @@ the batch of step 1,234 is the same whether training got there in one go or afte
 any device.
 """
 
+import math
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -185,11 +186,41 @@ def check_kind(system: System, kind: str) -> None:
     )
 
 
-def positive(spec: Any, *names: str) -> None:
-    """Raise InvalidSpec unless each named hyper-parameter is a number above zero."""
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Whether this is an int (no bool, no float) of at least ``least``."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def is_real(value: Any) -> bool:
+    """Whether this is a finite number (no bool)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def whole(spec: Any, *names: str, least: int = 1) -> None:
+    """Raise InvalidSpec unless each named hyper-parameter is a whole number of at least ``least``."""
     for name in names:
         value = getattr(spec, name)
         require(
-            isinstance(value, int | float) and not isinstance(value, bool) and value > 0,
-            f"{type(spec).__name__}.{name} must be a number above 0, got {value!r}",
+            is_whole(value, least),
+            f"{type(spec).__name__}.{name} must be a whole number of at least {least}, got {value!r}",
+        )
+
+
+def positive(spec: Any, *names: str) -> None:
+    """Raise InvalidSpec unless each named hyper-parameter is a finite number above zero."""
+    for name in names:
+        value = getattr(spec, name)
+        require(
+            is_real(value) and value > 0,
+            f"{type(spec).__name__}.{name} must be a finite number above 0, got {value!r}",
+        )
+
+
+def not_negative(spec: Any, *names: str) -> None:
+    """Raise InvalidSpec unless each named hyper-parameter is a finite number, zero or above."""
+    for name in names:
+        value = getattr(spec, name)
+        require(
+            is_real(value) and value >= 0,
+            f"{type(spec).__name__}.{name} must be a finite number of at least 0, got {value!r}",
         )

@@ -14,7 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from devexplore.systems.base import Probe, System, Variable, check_kind, normal, positive, require, rng
+from devexplore.systems.base import (
+    Probe,
+    System,
+    Variable,
+    check_kind,
+    is_real,
+    is_whole,
+    normal,
+    not_negative,
+    positive,
+    require,
+    rng,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -35,32 +48,26 @@ class DeepLinearSpec:
     log_checkpoints: int = 90
 
     def __post_init__(self) -> None:
-        positive(
-            self,
-            "steps",
-            "init_scale",
-            "samples",
-            "peak_learning_rate",
-            "linear_checkpoints",
-            "log_checkpoints",
+        whole(self, "steps", "samples", "linear_checkpoints", "log_checkpoints")
+        positive(self, "init_scale", "peak_learning_rate")
+        not_negative(self, "noise_std")
+        widths, values = self.widths, self.singular_values
+        require(
+            isinstance(widths, tuple) and len(widths) >= 3 and all(is_whole(width) for width in widths),
+            f"widths must name at least 3 layers (input, hidden, output) of at least 1, got {widths!r}",
         )
         require(
-            len(self.widths) >= 3,
-            f"widths must name at least 3 layers (input, hidden, output), got {self.widths}",
+            isinstance(values, tuple) and len(values) >= 1 and all(is_real(value) for value in values),
+            f"singular_values must be numbers separated by commas, got {values!r}",
         )
         require(
-            all(width >= 1 for width in self.widths), f"every width must be at least 1, got {self.widths}"
-        )
-        values = self.singular_values
-        require(
-            len(values) >= 1 and all(a > b for a, b in zip(values, (*values[1:], 0.0), strict=True)),
+            all(a > b for a, b in zip(values, (*values[1:], 0.0), strict=True)),
             f"singular_values must decrease and stay above 0, got {values}",
         )
         require(
             len(values) <= min(self.widths[0], self.widths[-1]),
             f"{self.widths[0]} × {self.widths[-1]} maps have fewer than {len(values)} singular values",
         )
-        require(self.noise_std >= 0, f"noise_std must not be negative, got {self.noise_std}")
 
     @property
     def batch_size(self) -> int:

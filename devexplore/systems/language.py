@@ -26,10 +26,13 @@ from devexplore.systems.base import (
     Variable,
     check_kind,
     in_parts,
+    is_real,
     normal,
+    not_negative,
     positive,
     require,
     rng,
+    whole,
 )
 from devexplore.systems.bigrams import Bigrams, count_bigrams
 from devexplore.systems.corpus import Text, read_text, token_texts, tokenise, train_tokenizer
@@ -59,8 +62,20 @@ class LanguageSpec:
     log_checkpoints: int = 100
 
     def __post_init__(self) -> None:
-        positive(self, "steps", "vocabulary", "context", "width", "layers", "heads", "batch_size")
-        positive(self, "peak_learning_rate", "init_scale", "linear_checkpoints", "log_checkpoints")
+        whole(self, "steps", "vocabulary", "context", "width", "layers", "heads", "batch_size")
+        whole(self, "linear_checkpoints", "log_checkpoints")
+        whole(self, "warmup_steps", least=0)
+        positive(self, "peak_learning_rate", "init_scale")
+        not_negative(self, "weight_decay")
+        if self.gradient_clip is not None:
+            positive(self, "gradient_clip")
+        require(
+            isinstance(self.betas, tuple)
+            and len(self.betas) == 2
+            and all(is_real(beta) and 0 <= beta < 1 for beta in self.betas),
+            f"betas must be two numbers from 0 to below 1, got {self.betas!r}",
+        )
+        require(isinstance(self.text, str), f"text must be a text source, got {self.text!r}")
         require(self.layers in (1, 2), f"layers must be 1 or 2, got {self.layers}")
         require(self.width % self.heads == 0, f"width {self.width} is not a multiple of {self.heads} heads")
         require(

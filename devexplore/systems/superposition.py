@@ -14,7 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from devexplore.systems.base import Probe, System, Variable, check_kind, normal, positive, require, rng
+from devexplore.systems.base import (
+    Probe,
+    System,
+    Variable,
+    check_kind,
+    normal,
+    not_negative,
+    positive,
+    require,
+    rng,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -38,15 +49,15 @@ class SuperpositionSpec:
     log_checkpoints: int = 50
 
     def __post_init__(self) -> None:
-        positive(self, "steps", "features", "hidden", "batch_size", "peak_learning_rate")
-        positive(self, "linear_checkpoints", "log_checkpoints")
+        whole(self, "steps", "features", "hidden", "batch_size", "linear_checkpoints", "log_checkpoints")
+        whole(self, "start_gon", least=0)
+        positive(self, "peak_learning_rate")
+        not_negative(self, "start_noise", "start_bias")
         require(self.hidden == 2, f"the k-gons live in hidden = 2 dimensions, got {self.hidden}")
         require(
-            0 <= self.start_gon <= self.features,
+            self.start_gon <= self.features,
             f"start_gon must be 0 … {self.features}, got {self.start_gon}",
         )
-        for name in ("start_noise", "start_bias"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
 
 
 PRESETS: Mapping[str, SuperpositionSpec] = {
