@@ -11,8 +11,11 @@ import json
 import math
 import os
 import platform
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,14 +23,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from devexplore import schema
 from devexplore.checkpoints.local import save_checkpoint
-from devexplore.errors import InvalidSpec, SchemaError, StoreConflict, TrainingDiverged
-from devexplore.systems.base import System
+from devexplore.errors import SchemaError, StoreConflict, TrainingDiverged
+from devexplore.systems.base import System, is_whole, require
 
 SAVE_EVERY_SECONDS = 30.0
 RESUME_FILE = "resume.safetensors"
@@ -46,10 +49,13 @@ def choose_device(name: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
-    if name.split(":")[0] not in available:
-        raise InvalidSpec(f"unknown device {name!r}; use auto, cpu, cuda or mps")
-    if not available[name.split(":")[0]]:
-        raise InvalidSpec(f"device {name!r} is not available on this machine; use --device cpu")
+    kind, _, number = name.partition(":")
+    require(
+        kind in available and (name == kind or number.isdecimal()),
+        f"unknown device {name!r}; use auto, cpu, cuda or mps",
+    )
+    there = available[kind] and (kind != "cuda" or int(number or 0) < torch.cuda.device_count())
+    require(there, f"device {name!r} is not available on this machine; use --device cpu")
     return torch.device(name)
 
 
@@ -89,8 +95,8 @@ def train(
         The loss became NaN or infinite; checkpoints up to then are kept.
     """
     dtypes = {"float32": torch.float32, "float16": torch.float16}
-    if weights not in dtypes:
-        raise InvalidSpec(f"weights must be float32 or float16, got {weights!r}")
+    require(weights in dtypes, f"weights must be float32 or float16, got {weights!r}")
+    require(is_whole(seed, 0), f"seed must be a whole number of at least 0, got {seed!r}")
     where = choose_device(device)
     spec = system.spec
     schedule = checkpoint_schedule(spec.steps, spec.linear_checkpoints, spec.log_checkpoints)
@@ -114,26 +120,29 @@ def train(
     bar = tqdm(total=spec.steps, initial=state.step, unit="step", disable=not progress, dynamic_ncols=True)
     try:
         while True:
-            if state.step in keep:
-                file = out / schema.CHECKPOINTS_FOLDER / f"step_{state.step:08d}.safetensors"
-                save_checkpoint(file, model.state_dict(), dtypes[weights])
-            if time.monotonic() - saved > SAVE_EVERY_SECONDS or state.step >= last:
-                state.seconds = time.monotonic() - started
-                rows.flush()
-                _save_state(state, out / RESUME_FILE)
-                saved = time.monotonic()
             batch = tuple(tensor.to(where) for tensor in system.batch(seed, state.step))
             loss = system.per_sample_loss(model, batch).mean()
-            if state.step in keep or state.step % log_every == 0:
+            due = time.monotonic() - saved > SAVE_EVERY_SECONDS or state.step >= last
+            logged = state.step in keep or state.step % log_every == 0
+            if logged or due:  # looked at before anything is saved: what diverged leaves no file
                 value = loss.item()
                 if not math.isfinite(value):
                     raise TrainingDiverged(
                         f"{out}: the training loss became {value} at step {state.step:,}; "
                         "train again into another folder with a lower learning rate"
                     )
+            if logged:
                 rate, seen = system.learning_rate(state.step), state.step * system.batch_size
-                rows.add(state.step, value, rate, seen, time.monotonic() - started)
-                bar.set_postfix_str(f"loss {value:.4f}", refresh=False)
+                rows.add(state.step, loss.item(), rate, seen, time.monotonic() - started)
+                bar.set_postfix_str(f"loss {loss.item():.4f}", refresh=False)
+            if state.step in keep:
+                file = out / schema.CHECKPOINTS_FOLDER / f"step_{state.step:08d}.safetensors"
+                save_checkpoint(file, model.state_dict(), dtypes[weights])
+            if due:
+                state.seconds = time.monotonic() - started
+                rows.flush()
+                _save_state(state, out / RESUME_FILE)
+                saved = time.monotonic()
             if state.step >= last:
                 break
             for group in state.optimizer.param_groups:
@@ -143,8 +152,9 @@ def train(
             clip = getattr(spec, "gradient_clip", None)
             if clip is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
-            state.optimizer.step()
-            state.step += 1
+            with _interrupts_wait():
+                state.optimizer.step()
+                state.step += 1
             bar.update()
     except KeyboardInterrupt:
         state.seconds = time.monotonic() - started
@@ -160,6 +170,23 @@ def train(
         _write_json(out / schema.RUN_FILE, recipe)
         (out / RESUME_FILE).unlink()
     return out
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Ctrl-C inside the block takes effect when it ends, so that no half-made update is ever saved."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # here no signal can arrive, or it would not interrupt Python
+        return
+    received: list[tuple[Any, Any]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: received.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if received:
+        before(*received[0])
 
 
 def _claim_folder(
@@ -240,7 +267,7 @@ def _load_state(state: _State, path: Path) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as error:  # noqa: BLE001 - safetensors raises bare Exceptions of its own kind
+    except SafetensorError as error:
         raise SchemaError(f"{path} cannot be read ({error}); delete it to train again from step 0") from None
     state.model.load_state_dict(
         {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
@@ -261,15 +288,17 @@ class _LogFile:
 
     def __init__(self, path: Path, keep_up_to: int) -> None:
         self.path = path
-        kept: list[dict[Any, Any]] = []
+        kept: dict[int, dict[Any, Any]] = {}
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if row["step"] and int(row["step"]) < keep_up_to]
+                # A row without its last field was cut off by a kill.
+                whole = (row for row in csv.DictReader(file) if row["seconds"])
+                kept = {int(row["step"]): row for row in whole if int(row["step"]) < keep_up_to}
         temporary = path.with_suffix(".tmp")
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, CSV_FIELDS, extrasaction="ignore")
             writer.writeheader()
-            writer.writerows(kept)
+            writer.writerows(kept.values())
         temporary.replace(path)
         self.pending: list[tuple[float, ...]] = []
 
