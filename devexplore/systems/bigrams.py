@@ -23,7 +23,8 @@ class Bigrams(NamedTuple):
         the corpus never showed.
         """
         q = self.probability.to(log_probs.device)[tokens]
-        return -(q * log_probs).sum(dim=-1) - self.entropy.to(log_probs.device)[tokens]
+        cross = torch.where(q > 0, -q * log_probs, 0.0).sum(dim=-1)  # 0·log 0 = 0
+        return cross - self.entropy.to(log_probs.device)[tokens]
 
 
 def count_bigrams(stream: np.ndarray, vocabulary: int) -> Bigrams:
