@@ -46,6 +46,8 @@ def measure(
         The run holds the same group measured with another spec or from other weights. Nothing is overwritten.
     """
     subject = Subject(run, torch.device(device))
+    for measurement in measurements:
+        measurement.spec(subject)  # a setting that cannot be is refused before hours of measuring
     others = [measurement for measurement in measurements if not isinstance(measurement, Outputs)]
     if others:
         with Store(
@@ -79,7 +81,8 @@ def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None 
         group = f"{schema.OUTPUTS}/{name}"
         if run.has(group):
             output = run.dataset(group)["output"]
-            if np.isin(steps, output[schema.STEP].values).all():
+            stored = dict(zip(output[schema.STEP].values, output[schema.CONTENT_HASH].values, strict=True))
+            if all(stored.get(step) == run.checkpoints.content_hash(step) for step in steps):
                 return output
     measurement = Outputs(kind)
     subject = Subject(run, torch.device("cpu"))
@@ -109,7 +112,10 @@ def _sweep(store: Store, subject: Subject, measurement: Measurement, over: Sweep
         for group, layout in layouts.items()
     }
     hashes = {int(step): checkpoints.content_hash(step) for step in checkpoints.steps}
-    todo = [step for step in coarse_to_fine(list(hashes)) if _needed(writers, step, hashes[step])]
+    for writer in writers.values():
+        for step in writer.measured.keys() & hashes.keys():
+            writer.write(step, hashes[step], {})  # does nothing, but raises if the weights were others
+    todo = [step for step in coarse_to_fine(list(hashes)) if _lacking(writers, step)]
     for step in over(todo, len(hashes) - len(todo), measurement.title):
         present = [group for group, writer in writers.items() if step in writer.measured]
         stored = {group: _read_block(store, group, step, layouts[group].variables) for group in present}
@@ -119,11 +125,9 @@ def _sweep(store: Store, subject: Subject, measurement: Measurement, over: Sweep
                 writer.write(step, hashes[step], blocks[group])
 
 
-def _needed(writers: Mapping[str, GroupWriter], step: int, content_hash: str) -> bool:
-    """Whether a group lacks this step. A step measured from other weights goes through ``write``, which
-    refuses it.
-    """
-    return any(writer.measured.get(step) != content_hash for writer in writers.values())
+def _lacking(writers: Mapping[str, GroupWriter], step: int) -> bool:
+    """Whether some group has no block of this step."""
+    return any(step not in writer.measured for writer in writers.values())
 
 
 def _read_block(store: Store, group: str, step: int, variables: Mapping[str, Variable]) -> Arrays:
@@ -186,8 +190,6 @@ def _write_checkpoints(store: Store, run: Run) -> None:
     }
     writer = store.writer(schema.CHECKPOINTS, {}, layout, {}, {}, provenance(None, {"run": run.name}))
     for step in run.checkpoints.steps.tolist():
-        if step in writer.measured:
-            continue
         row = logged.get(step, {})
         writer.write(
             step,
