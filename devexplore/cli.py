@@ -121,7 +121,12 @@ def _measure(options: argparse.Namespace) -> None:
         raise InvalidSpec(f"--only knows {', '.join(known)}; got {', '.join(unknown)}")
     _set_threads(options.threads)
     run = open_run(options.run)
-    measure(run, [known[name] for name in names], device=choose_device(options.device))
+    measure(
+        run,
+        [known[name] for name in names],
+        device=choose_device(options.device),
+        progress=sys.stderr.isatty(),
+    )
     print(f"measured: {', '.join(run.groups)}\nnext: devexplore explore {run.path}")
 
 
@@ -130,12 +135,18 @@ def _check(options: argparse.Namespace) -> None:
 
     problems = check_run(options.run, repair=options.repair)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(problem)
     if problems and not options.repair:
         raise DamagedStore(
             f"{options.run}: {len(problems)} damaged; `devexplore check {options.run} --repair`"
         )
-    print(f"{options.run}: {'repaired' if problems else 'all files are whole'}")
+    left = check_run(options.run) if problems else []
+    if left:
+        raise DamagedStore(
+            f"{options.run}: {len(left)} still damaged; checkpoints cannot be repaired: copy them again, or "
+            "remove the named files"
+        )
+    print(f"{options.run}: {'repaired; now `devexplore measure` it' if problems else 'all files are whole'}")
 
 
 def _pack(options: argparse.Namespace) -> None:
@@ -169,6 +180,7 @@ def _train(options: argparse.Namespace) -> None:
         seed=options.seed,
         device=options.device,
         weights=options.weights,
+        progress=sys.stderr.isatty(),
     )
     print(f"trained: {options.out}\nnext: devexplore measure {options.out}")
 
@@ -191,7 +203,7 @@ def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
 def _split(pair: str) -> tuple[str, str]:
     name, equals, text = pair.partition("=")
     if not equals:
-        raise InvalidSpec(f"--set takes NAME=VALUE, got {pair!r}")
+        raise InvalidSpec(f"settings are given as NAME=VALUE, got {pair!r}")
     return name, text.strip()
 
 
