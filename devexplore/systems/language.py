@@ -188,7 +188,7 @@ class Language(System):
     @cached_property
     def tokenizer(self) -> Tokenizer:
         path = self.folder / schema.TOKENIZER_FILE
-        if path.exists():
+        if path.exists() and (self.folder / schema.RUN_FILE).exists():
             return Tokenizer.from_file(str(path))
         return train_tokenizer(self.text.train, self.spec.vocabulary)
 

@@ -208,6 +208,8 @@ def _claim_folder(
             raise SchemaError(
                 f"{path} is not valid JSON ({error}); restore it or train into another folder"
             ) from None
+        if not isinstance(recipe, dict):
+            raise SchemaError(f"{path} is no run's recipe; train into another folder")
         wanted = json.loads(json.dumps(wanted))
         differ = [key for key, value in wanted.items() if recipe.get(key) != value]
         if differ:
@@ -215,13 +217,18 @@ def _claim_folder(
                 f"{out} holds another run (different {', '.join(differ)}); choose another folder with --out"
             )
         return recipe
-    if out.exists() and any(out.iterdir()):
-        raise StoreConflict(
-            f"{out} exists and is no run (no {schema.RUN_FILE}); choose an empty folder with --out"
-        )
+    if out.exists() and not out.is_dir():
+        raise StoreConflict(f"{out} is a file; choose a folder with --out")
+    if out.exists():
+        # Only the files of a training killed as it began may lie here: they are those we are about to write.
+        files = system.files()
+        ours = {name for name, text in files.items() if _holds(out / name, text)}
+        ours |= {Path(name).with_suffix(".tmp").name for name in (*files, schema.RUN_FILE)}
+        if {found.name for found in out.iterdir()} - ours:
+            raise StoreConflict(
+                f"{out} exists and is no run (no {schema.RUN_FILE}); choose an empty folder with --out"
+            )
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in system.files().items():
-        (out / name).write_text(text, encoding="utf-8")
     recipe = {
         "format": schema.FORMAT,
         "version": schema.FORMAT_VERSION,
@@ -235,13 +242,23 @@ def _claim_folder(
         f"{torch.get_num_threads()} torch threads",
         "finished": False,
     }
-    _write_json(path, recipe)
+    for name, text in system.files().items():
+        _write(out / name, text)
+    _write_json(path, recipe)  # last: from here on this is a run
     return recipe
 
 
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
 def _write_json(path: Path, content: dict[str, Any]) -> None:
+    _write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.write_bytes(text.encode())
     temporary.replace(path)
 
 
@@ -269,9 +286,10 @@ def _load_state(state: _State, path: Path) -> None:
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise SchemaError(f"{path} cannot be read ({error}); delete it to train again from step 0") from None
-    state.model.load_state_dict(
-        {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
-    )
+    weights = {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    if set(weights) != set(state.model.state_dict()) or not {"step", "seconds"} <= set(tensors):
+        raise SchemaError(f"{path} is of another network; delete it to train again from step 0")
+    state.model.load_state_dict(weights)
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
