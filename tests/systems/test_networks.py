@@ -275,9 +275,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "field"), [(name, field) for name, fields in BAD.items() for field in fields]
-)
+@pytest.mark.parametrize(("name", "field"), [(n, f) for n, fields in BAD.items() for f in fields])
 def test_every_hyper_parameter_refuses_what_it_cannot_be(name: str, field: str, tmp_path: Path):
     for value in BAD[name][field]:
         with pytest.raises(InvalidSpec) as refused:
