@@ -1,0 +1,233 @@
+"""Numbers that theory or another computation gives: ridge, k-gons, teachers, bigrams, ICL."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from devexplore import systems
+from devexplore.systems.bigrams import count_bigrams
+from devexplore.systems.deep_linear import PRESETS as DEEP_LINEAR
+from devexplore.systems.deep_linear import DeepLinear
+from devexplore.systems.regression import PRESETS as REGRESSION
+from devexplore.systems.regression import Regression, ridge_predictions
+from devexplore.systems.superposition import Superposition, SuperpositionSpec
+
+NOWHERE = Path("no-such-run")
+
+
+def test_ridge_predictions_are_those_of_an_augmented_least_squares_fit():
+    """Ridge is least squares with √σ²·I appended to X and zeros to y."""
+    system = Regression(REGRESSION["small"], NOWHERE)
+    x, y = system.pool(20, 0)
+    predictions = ridge_predictions(x, y, 0.125)
+    for s in range(20):
+        assert predictions[s, 0] == 0
+        for k in range(1, 8):
+            rows = np.vstack([x[s, :k].double().numpy(), 0.125**0.5 * np.eye(4)])
+            answers = np.concatenate([y[s, :k].double().numpy(), np.zeros(4)])
+            weights = np.linalg.lstsq(rows, answers, rcond=None)[0]
+            assert predictions[s, k] == pytest.approx(x[s, k].double().numpy() @ weights, rel=1e-5, abs=1e-6)
+
+
+def test_ridge_beats_zero_and_its_loss_falls_with_every_example():
+    system = Regression(REGRESSION["small"], NOWHERE)
+    x, y = system.pool(8000, 0)
+    loss = ((ridge_predictions(x, y, 0.125) - y) ** 2).mean(dim=0)
+    assert loss[0] == pytest.approx(system.trivial_loss, rel=0.1)
+    assert (loss.diff() < 0).all()
+    assert 0.125 < loss[-1] < 0.5
+
+
+def test_the_probe_of_regression_shows_the_ridge_predictions_of_its_own_pairs():
+    probe = Regression(replace(REGRESSION["small"], width=8), NOWHERE).probe(3)
+    x, y = probe.batch
+    np.testing.assert_array_equal(probe.variables["inputs"].values, x)
+    np.testing.assert_array_equal(probe.variables["targets"].values, y)
+    np.testing.assert_array_equal(probe.variables["ridge"].values, ridge_predictions(x, y, 0.125))
+
+
+def gon_loss(features: int, k: int) -> float:
+    """Population loss, by our own ``position_loss``, at the critical point next to the regular k-gon."""
+    system = Superposition(SuperpositionSpec(features=features), NOWHERE)
+    network = system.network().double()
+    values = (torch.arange(400, dtype=torch.float64) + 0.5) / 400  # the midpoint rule for μ ~ U[0, 1]
+    inputs = (torch.eye(features, dtype=torch.float64)[:, None] * values[:, None]).flatten(0, 1)
+    angles = 2 * torch.pi * torch.arange(k, dtype=torch.float64) / k
+    weight, bias = network.get_parameter("weight"), network.get_parameter("bias")
+    with torch.no_grad():
+        weight[:, :k] = 1.1 * torch.stack([angles.cos(), angles.sin()])
+        bias[:k], bias[k:] = -0.1, -0.1  # features without a column are dead (the "+"-variants' are not)
+    optimizer = torch.optim.LBFGS(
+        network.parameters(), max_iter=300, line_search_fn="strong_wolfe", tolerance_change=1e-12
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = system.position_loss(network, (inputs,)).mean()
+        loss.backward()
+        weight.grad[:, k:] = 0  # features without a column stay without
+        return loss
+
+    optimizer.step(closure)
+    return system.position_loss(network, (inputs,)).mean().item()
+
+
+@pytest.mark.parametrize(("features", "k", "loss"), [(5, 5, 0.01583), (6, 5, 0.06874), (6, 6, 0.04819)])
+def test_regular_polygons_have_the_published_population_loss(features: int, k: int, loss: float):
+    assert gon_loss(features, k) == pytest.approx(loss, abs=1e-5)
+
+
+def test_training_of_superposition_starts_at_its_polygon():
+    spec = SuperpositionSpec(start_noise=0.0, start_gon=4, features=6)
+    system = Superposition(spec, NOWHERE)
+    network = system.network()
+    system.initialise(network, 0)
+    found = system.metrics(network, ())
+    np.testing.assert_allclose(found["feature_norm"].values, [1, 1, 1, 1, 0, 0], atol=1e-6)
+    turns = np.diff(found["feature_angle"].values[:4]) % (2 * np.pi)
+    np.testing.assert_allclose(turns, np.pi / 2, atol=1e-6)
+    assert found["represented_features"].values == 4
+
+
+def test_the_teacher_has_the_stated_singular_values_and_the_probe_its_outputs():
+    system = DeepLinear(DEEP_LINEAR["small"], NOWHERE)
+    left, values, right = system.teacher(5)
+    teacher = (left * values) @ right.T
+    found = np.linalg.svd(teacher.numpy(), compute_uv=False)
+    np.testing.assert_allclose(found, [4.0, 2.5, 1.5, 0.8, 0, 0], atol=1e-5)
+    x, y = system.probe(5).batch
+    torch.testing.assert_close(y, x @ teacher.T)
+    np.testing.assert_allclose(y.norm(dim=-1)[:, 0], values, rtol=1e-5)
+
+
+def test_a_student_equal_to_the_teacher_loses_only_the_noise_and_shows_its_singular_values():
+    spec = replace(DEEP_LINEAR["small"], widths=(6, 6, 6))
+    system = DeepLinear(spec, NOWHERE)
+    left, values, right = system.teacher(0)
+    network = system.network()
+    with torch.no_grad():
+        for parameter, matrix in zip(
+            network.parameters(), (torch.eye(6), (left * values) @ right.T), strict=True
+        ):
+            parameter.copy_(matrix)
+    losses = system.per_sample_loss(network, system.pool(20_000, 0, held_out=True))
+    noise = 0.5 * 6 * 0.1**2
+    assert losses.mean().item() == pytest.approx(noise, rel=0.05)
+    with torch.no_grad():
+        found = system.metrics(network, system.pool(4, 0))["singular_value"].values
+    np.testing.assert_allclose(found, [4.0, 2.5, 1.5, 0.8, 0, 0], atol=1e-5)
+
+
+class Table(nn.Module):
+    """A model whose next-token logits depend on the token (or the position) alone."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.logits[tokens]
+
+
+@pytest.fixture
+def language(smallest, tmp_path: Path) -> systems.System:
+    return systems.from_preset("language", "small", smallest("language"), tmp_path)
+
+
+def test_bigrams_are_the_counted_frequencies():
+    expected = [[0, 2 / 3, 1 / 3, 0], [0.5, 0.5, 0, 0], [1, 0, 0, 0]]
+    bigrams = count_bigrams(np.array([0, 1, 0, 2, 0, 1, 1], dtype=np.uint16), 4)
+    np.testing.assert_allclose(bigrams.probability[:3], expected)
+    assert bigrams.probability[3].isnan().all()
+    entropy = [-(2 / 3) * np.log(2 / 3) - (1 / 3) * np.log(1 / 3), np.log(2), 0]
+    np.testing.assert_allclose(bigrams.entropy[:3], entropy, rtol=1e-6, atol=1e-7)
+
+
+def test_a_model_that_is_the_bigram_table_has_no_divergence_from_it(language):
+    q = language.bigrams.probability
+    model = Table(torch.where(q.isnan(), 1.0, q).log())  # tokens never seen: anything
+    with torch.no_grad():
+        found = language.metrics(model, language.pool(40, 0))["bigram_kl"].values
+    assert found == pytest.approx(0, abs=1e-5)
+
+
+def test_the_divergence_from_the_bigrams_is_never_negative(language):
+    generator = torch.Generator().manual_seed(0)
+    tokens = language.pool(40, 0)[0][:, :-1]
+    for scale in (0.0, 0.1, 3.0):
+        logits = scale * torch.randn(270, 270, generator=generator)
+        divergence = language.bigrams.divergence(tokens, logits.log_softmax(dim=-1)[tokens])
+        assert (divergence > -1e-5).all()
+    uniform = language.bigrams.divergence(tokens, torch.full((*tokens.shape, 270), -np.log(270)))
+    torch.testing.assert_close(uniform, np.log(270) - language.bigrams.entropy[tokens])
+
+
+class LateKnowledge(nn.Module):
+    """Knows the next token from the middle of the context on, and nothing before (``early``: the reverse)."""
+
+    def __init__(self, targets: Tensor, early: bool) -> None:
+        super().__init__()
+        self.targets, self.early = targets, early
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        logits = nn.functional.one_hot(self.targets, 270) * 20.0
+        half = tokens.shape[1] // 2
+        logits[:, slice(half, None) if self.early else slice(0, half)] = 0
+        return logits
+
+
+def test_the_icl_score_is_negative_where_context_helps(language):
+    held_out = language.pool(8, 0, held_out=True)
+    targets = held_out[0][:, 1:]
+    helped = language.metrics(LateKnowledge(targets, early=False), held_out)["icl_score"].values
+    hindered = language.metrics(LateKnowledge(targets, early=True), held_out)["icl_score"].values
+    assert helped == pytest.approx(-np.log(270), rel=1e-3)
+    assert hindered == pytest.approx(np.log(270), rel=1e-3)
+
+
+class Ridge(nn.Module):
+    """The Bayes-optimal predictor as a network on tokens."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x, y = tokens[:, 0::2, 1:], tokens[:, 1::2, 0]
+        out = torch.zeros_like(tokens)
+        out[:, 0::2, 0] = ridge_predictions(x, y, 0.125)
+        return out
+
+
+def test_the_icl_score_of_ridge_regression_is_negative_and_its_first_prediction_zero():
+    system = Regression(REGRESSION["small"], NOWHERE)
+    held_out = system.pool(4000, 0, held_out=True)
+    found = system.metrics(Ridge(), held_out)
+    assert -4.2 < found["icl_score"].values < -3.4
+    assert found["squared_prediction"].values[0] == 0
+    loss = found["position_loss"].values
+    assert found["icl_score"].values == pytest.approx(loss[7] - loss[0])
+
+
+def test_outputs_of_language_are_logits_log_probabilities_and_the_true_tokens_logit(language):
+    network, batch = language.network(), language.pool(3, 0)
+    language.initialise(network, 0)
+    logits = language.outputs(network, batch, "logits")
+    log_probs = language.outputs(network, batch, "log_probs")
+    true = language.outputs(network, batch, "true_token_logit")
+    torch.testing.assert_close(log_probs, logits - logits.logsumexp(dim=-1, keepdim=True))
+    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(3, 8))
+    picked = torch.stack([logits[s, p, batch[0][s, p + 1]] for s in range(3) for p in range(8)])
+    torch.testing.assert_close(true.flatten(), picked)
+    loss = language.position_loss(network, batch)
+    torch.testing.assert_close(loss, logits.logsumexp(dim=-1) - true)
+
+
+@pytest.mark.parametrize(("context", "kept"), [(8, 8), (64, 64), (128, 64), (100, 64), (1024, 64)])
+def test_output_positions_are_even_and_end_at_the_last(context: int, kept: int, smallest, tmp_path: Path):
+    system = systems.from_preset("language", "small", smallest("language", context=context), tmp_path)
+    positions = system.output_positions("log_probs")
+    assert len(positions) == kept
+    assert positions[-1] == context - 1
+    assert np.ptp(np.diff(positions)) <= 1
+    assert system.output_positions("true_token_logit").tolist() == list(range(context))
