@@ -1,5 +1,8 @@
 """From parameters to arrays: what costs compute is measured once a checkpoint, and kept."""
 
+import sys
+from types import ModuleType
+
 from devexplore.measure.llc import LLC
 from devexplore.measure.losses import TokenLosses
 from devexplore.measure.metrics import Metrics
@@ -7,3 +10,12 @@ from devexplore.measure.outputs import Outputs
 from devexplore.measure.pipeline import DEFAULTS, ensure_outputs, measure
 
 __all__ = ["DEFAULTS", "LLC", "Metrics", "Outputs", "TokenLosses", "ensure_outputs", "measure"]
+
+
+class _MeasureModule(ModuleType):
+    """Once imported, ``devexplore.measure`` is this module; ``dx.measure(run, …)`` must work all the same."""
+
+    __call__ = staticmethod(measure)
+
+
+sys.modules[__name__].__class__ = _MeasureModule

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from devexplore import systems
 from devexplore.checkpoints import load_into
+from devexplore.errors import SchemaError
 from devexplore.run import Run
+from devexplore.schema import RUN_FILE
 from devexplore.systems import Probe, System
 
 
@@ -16,6 +18,9 @@ class Subject:
 
     def __init__(self, run: Run, device: torch.device) -> None:
         self.run = run
+        lost = [name for name in ("seed", "spec") if name not in run.recipe]
+        if lost:
+            raise SchemaError(f"{run.path / RUN_FILE} lacks {', '.join(lost)}; restore it from where it came")
         self.seed = int(run.recipe["seed"])
         self.system: System = systems.from_recipe(run.recipe, run.path)
         self.device = device
