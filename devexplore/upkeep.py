@@ -54,6 +54,8 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     measurements. Raises StoreConflict if ``out`` exists and is not empty.
     """
     run = open_run(path)
+    if out.exists() and not out.is_dir():
+        raise StoreConflict(f"{out} is a file; choose another folder with --out")
     if out.exists() and any(out.iterdir()):
         raise StoreConflict(f"{out} exists and is not empty; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,8 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     for name in (TOKENIZER_FILE, TRAINING_LOG):
         if (run.path / name).exists():
             shutil.copyfile(run.path / name, out / name)
-    shutil.copytree(run.path / CHECKPOINTS_FOLDER, out / CHECKPOINTS_FOLDER)
+    if (run.path / CHECKPOINTS_FOLDER).is_dir():
+        shutil.copytree(run.path / CHECKPOINTS_FOLDER, out / CHECKPOINTS_FOLDER)
     if run.store_path.is_dir():
         shipped = out / STORE_FOLDER
         shutil.copytree(run.store_path, shipped, ignore=shutil.ignore_patterns(OUTPUTS))
