@@ -11,7 +11,7 @@ import pytest
 import torch
 import xarray as xr
 
-from devexplore.checkpoints import save_checkpoint
+from devexplore.checkpoints import LocalCheckpoints, save_checkpoint
 from devexplore.run import open_run
 from devexplore.store import Store, Variable, provenance
 
@@ -36,16 +36,17 @@ def write_run(folder, groups, system, step, count=12):
     for at in step.tolist():
         tensors = {"weight": torch.full((count,), float(at))}
         save_checkpoint(folder / "checkpoints" / f"step_{at:08d}.safetensors", tensors)
+    checkpoints = LocalCheckpoints(folder / "checkpoints")
     with Store(folder / "measurements.zarr", mode="a") as store:
         for name, data in groups.items():
             if "step" in data.dims:
-                write_group(store, name, data)
+                write_group(store, name, data, checkpoints)
             else:
                 store.put(name, dict(data.data_vars), {}, {})
     return open_run(folder)
 
 
-def write_group(store, name, data):
+def write_group(store, name, data, checkpoints):
     layout = {}
     for variable, values in data.data_vars.items():
         one = values.isel(step=0)
@@ -55,7 +56,9 @@ def write_group(store, name, data):
     writer = store.writer(name, {}, layout, coords, data.attrs, provenance(0, {}))
     for at in data["step"].values.tolist():
         block = data.sel(step=at, drop=True)
-        writer.write(at, f"hash{at}", {variable: block[variable].values for variable in layout})
+        writer.write(
+            at, checkpoints.content_hash(at), {variable: block[variable].values for variable in layout}
+        )
 
 
 def language_groups(sequences=4, positions=40, vocab=6, seed=0):
@@ -265,7 +268,7 @@ def visit(browser, address):
         page.on("websocket", listen)
         page.goto(address + query)
         if ready:
-            page.wait_for_function(f"() => ({FIND})('{ready}')?.getAttribute('cx') !== null", timeout=60_000)
+            page.wait_for_function(f"() => ({FIND})('{ready}')?.hasAttribute('cx') === true", timeout=60_000)
             page.locator(".chip").first.wait_for(timeout=60_000)
         page.wait_for_timeout(500)
         return page
