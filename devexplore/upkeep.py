@@ -1,5 +1,6 @@
 """Keeping runs whole, and making them small enough to ship."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -74,3 +75,13 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     elif run.store_path.is_file():
         shutil.copyfile(run.store_path, out / STORE_ZIP)
     return out
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 over the names and contents of all files of a run folder: the checksum in ``data/README.md``."""
+    total, folder = hashlib.sha256(), Path(path)
+    for file in sorted(folder.rglob("*"), key=lambda file: file.relative_to(folder).as_posix()):
+        if file.is_file():
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            total.update(f"{content}  {file.relative_to(folder).as_posix()}\n".encode())
+    return total.hexdigest()
