@@ -48,24 +48,27 @@ def refused(capsys: pytest.CaptureFixture[str]):
     return run
 
 
-@pytest.mark.parametrize("name", ["language", "deep-linear"])
+@pytest.mark.parametrize(
+    ("name", "only"), [("language", "losses,metrics,outputs"), ("deep-linear", "losses,metrics,outputs,llc")]
+)
 def test_train_measure_check_and_pack_give_a_run_that_opens(
-    name: str, smallest, short_chains, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, only: str, smallest, short_chains, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     run, packed = tmp_path / "run", tmp_path / "packed"
     system = name.replace("-", "_")
     assert main(["train", name, "--out", str(run), "--threads", "1", *settings(smallest(system))]) == 0
-    assert main(["measure", str(run), *chains(short_chains)]) == 0
+    assert main(["measure", str(run), "--only", only, *chains(short_chains)]) == 0
     assert main(["check", str(run)]) == 0
     assert main(["pack", str(run), "--out", str(packed)]) == 0
     told = capsys.readouterr()
     assert told.err == ""  # bars are drawn on terminals only
     assert "all files are whole" in told.out
     whole, shipped = dx.open(run), dx.open(packed)
-    assert {"losses", "metrics", "llc", "chains", "probe"} <= set(shipped.groups)
+    assert {"losses", "metrics", "probe"} <= set(shipped.groups)
+    assert shipped.has("llc") == shipped.has("chains") == ("llc" in only)
     assert any(group.startswith("outputs/") for group in whole.groups)
     assert not (packed / "measurements.zarr").exists()
-    assert whole.dataset("llc").equals(shipped.dataset("llc"))
+    assert whole.dataset("losses").equals(shipped.dataset("losses"))
     assert main(["check", str(packed)]) == 0
     assert (packed / "tokenizer.json").exists() == (system == "language")
 
