@@ -1,4 +1,4 @@
-"""Start an installed devexplore outside the checkout and see its page in a browser that reaches nothing else."""
+"""Start an installed devexplore outside the checkout and look at its page in a browser cut off."""
 
 import os
 import shutil
@@ -32,6 +32,11 @@ def main(program: str) -> None:
             server.wait(20)
 
 
+def leaves(url: str) -> bool:
+    """Whether a request would leave this machine."""
+    return url.startswith(("http", "ws")) and "//127.0.0.1" not in url
+
+
 def look(address: str, server: subprocess.Popen[bytes]) -> None:
     problems: list[str] = []
     with sync_playwright() as playwright:
@@ -47,7 +52,7 @@ def look(address: str, server: subprocess.Popen[bytes]) -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda sent: problems.append(sent.url) if "127.0.0.1" not in sent.url and sent.url.startswith("http") else None)
+        page.on("request", lambda sent: problems.append(sent.url) if leaves(sent.url) else None)
         started = time.monotonic()
         while True:
             if server.poll() is not None:

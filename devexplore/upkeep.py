@@ -78,7 +78,7 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
 
 
 def digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 over the names and contents of all files of a run folder: the checksum in ``data/README.md``."""
+    """SHA-256 over the names and contents of a run folder's files: the checksum in data/README.md."""
     total, folder = hashlib.sha256(), Path(path)
     for file in sorted(folder.rglob("*"), key=lambda file: file.relative_to(folder).as_posix()):
         if file.is_file():

@@ -1,5 +1,6 @@
 """What ships in data/: whole, made by this code, and showing what it is said to show."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -84,9 +85,11 @@ def test_the_deep_linear_run_learns_the_teachers_modes_one_by_one():
     run = open_run("deep_linear")
     teacher = run.dataset("probe")["teacher_value"].values
     learned = run.dataset("metrics")["singular_value"].isel(mode=slice(len(teacher)))
-    when = [int(learned["step"].values[np.argmax(learned.values[:, i] > s / 2)]) for i, s in enumerate(teacher)]
+    when = [
+        int(learned["step"].values[np.argmax(learned.values[:, i] > s / 2)]) for i, s in enumerate(teacher)
+    ]
     assert when == sorted(when)
-    assert all(later > 1.5 * sooner > 0 for sooner, later in zip(when[:-1], when[1:], strict=True))
+    assert all(later > 1.5 * sooner > 0 for sooner, later in pairwise(when))
 
 
 def test_outputs_of_a_bundled_run_are_computed_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

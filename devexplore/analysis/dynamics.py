@@ -75,11 +75,11 @@ def essential_dynamics(
         score, smooth_score, tangent, weights (step, component); explained_variance_ratio (component);
         center (step, plane, axis), radius, curvature (step, plane), curvature > 0 turning left; space_center
         (step, component) and space_radius (step), the circle in all components at once; vertex_step,
-        vertex_plane, vertex_point, cusp, vertex_persistence (vertex); curve_step, curve_score, the smooth curve
-        drawn densely. ``weights`` turn coordinates into affine combinations of checkpoints
-        (``stats.affine_weights``). A straight stretch has radius inf and centre NaN. Two checkpoints give one
-        component and no plane. Fewer than five give no vertices: any three points lie on a parabola, and a
-        parabola always has one.
+        vertex_plane, vertex_point, cusp, vertex_persistence (vertex); curve_step, curve_score, the smooth
+        curve drawn densely. ``weights`` turn coordinates into affine combinations of checkpoints
+        (``stats.affine_weights``). A straight stretch has radius inf and centre NaN. Two checkpoints give
+        one component and no plane. Fewer than five give no vertices: any three points lie on a parabola,
+        and a parabola always has one.
 
     Raises:
         NotMeasured: for a run without outputs, or fewer than two checkpoints.

@@ -43,9 +43,9 @@ def find_stages(
     """Stages of training: over ``stage``, start and end (steps; [start, end)) and what changed in each.
 
     Boundaries are the critical points of λ̂ on x = ln(1 + step) (``stats.critical_points``: sign changes of
-    the slope, and plateaus). Checkpoints whose λ̂ is surely negative are left out of the curve. Without at least
-    five values of the LLC the loss curve takes its place, the stages' types are undecided, and ``attrs``
-    ``curve`` and ``note`` say so.
+    the slope, and plateaus). Checkpoints whose λ̂ is surely negative are left out of the curve. Without at
+    least five values of the LLC the loss curve takes its place, the stages' types are undecided, and
+    ``attrs`` ``curve`` and ``note`` say so.
 
     Args:
         source: a run (groups llc, losses and checkpoints are used as far as measured), or the steps of the
@@ -58,8 +58,8 @@ def find_stages(
         start, end, name (S1 …), type: "A" if the LLC rises (Δλ̂ > 0), "B" if it falls, "undecided" where the
         central 95 % of the posterior of Δλ̂ hold zero; delta_llc and delta_llc_se from the smooth curve;
         delta_loss from the recorded loss, linear in x between checkpoints. Of the boundary at ``end``:
-        probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind, boundary_persistence; NaN and
-        "end" for the last stage.
+        probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind, boundary_persistence; NaN
+        and "end" for the last stage.
 
     Raises:
         NotMeasured: for a run with neither LLC nor losses.
@@ -96,7 +96,9 @@ def find_stages(
     stages.attrs = {
         "curve": "llc" if has_llc else curves.loss_name,
         "note": _note(has_llc, curves.loss_name, boundaries is not None, points is not None)
-        + (f"; {left_out} checkpoints with λ̂ below zero are no local minima and left out" if left_out else ""),
+        + (
+            f"; {left_out} checkpoints with λ̂ below zero are no local minima and left out" if left_out else ""
+        ),
         "left_out": left_out,
         "min_probability": min_probability,
     }
@@ -108,9 +110,10 @@ def find_stages(
 def _local_minima(curves: _Curves) -> tuple[_Curves, tuple[float, float], int]:
     """The curves without checkpoints whose λ̂ lies more than three standard errors below zero.
 
-    A learning coefficient is never negative: from such a checkpoint the chains walked downhill, so it is no local
-    minimum at this scale and its value (often huge) says nothing of degeneracy. Also gives the range of steps that
-    was measured, and how many were left out; none are where fewer than ``_FEWEST`` would remain.
+    A learning coefficient is never negative: from such a checkpoint the chains walked downhill, so it is
+    no local minimum at this scale and its value (often huge) says nothing of degeneracy. Also gives the
+    range of steps that was measured, and how many were left out; none are where fewer than ``_FEWEST``
+    would remain.
     """
     step, llc, se = curves.llc_step, curves.llc, curves.llc_se
     if len(step) == 0:

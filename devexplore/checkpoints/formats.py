@@ -41,8 +41,8 @@ def read_safetensors(path: Path) -> "dict[str, torch.Tensor]":
     try:
         return load(payload)
     except SafetensorError as error:
-        # How pickles and torch's zipped pickles begin. Asked only of what safetensors refuses: the length of a
-        # good file's header may begin with the same byte.
+        # How pickles and torch's zipped pickles begin. Asked only of what safetensors refuses: the length
+        # of a good file's header may begin with the same byte.
         if payload[:1] == b"\x80" or payload[:2] == b"PK":
             raise UntrustedCheckpoint(
                 f"{path}: a pickle under the name of a safetensors file; {_HOW_TO_CONVERT}"

@@ -51,13 +51,13 @@ def critical_points(
     The curve is ``noisy_curve(x, y, y_se)``. Its posterior mean proposes, its draws decide:
 
     - *extremum* c with bases a < c < b (the ends of its prominence): the share of draws in which f(c) lies
-      beyond both f(a) and f(b) by more than ``min_persistence`` (units of y; default 5 % of the curve's range;
-      0 for any sign change). Each such draw has a sign change of its slope between a and b. Without the
-      threshold a smooth curve's small wiggles on a flat stretch would be turns, and likely ones.
+      beyond both f(a) and f(b) by more than ``min_persistence`` (units of y; default 5 % of the curve's
+      range; 0 for any sign change). Each such draw has a sign change of its slope between a and b. Without
+      the threshold a smooth curve's small wiggles on a flat stretch would be turns, and likely ones.
     - *plateau*: a stretch where the curve is flatter than ``plateau_slope`` (default: a fifth of the curve's
       range over the range of x) and every neighbouring stretch is steeper. The share of draws whose average
-      slope over the stretch is below it, and over its neighbours above. Its place is the middle of the stretch;
-      for one that reaches an end of the data, the place where it begins or ends.
+      slope over the stretch is below it, and over its neighbours above. Its place is the middle of the
+      stretch; for one that reaches an end of the data, the place where it begins or ends.
 
     The draws are shared with a straight line as far as that is probable, so noise without a curve has no
     turns. Kept: those of at least ``min_probability``; of a plateau and an extremum on it, the extremum.
