@@ -15,7 +15,7 @@ import platformdirs
 import xarray as xr
 
 from devexplore.checkpoints import LocalCheckpoints
-from devexplore.errors import CheckpointNotFound, NotMeasured, RunNotFound, SchemaError
+from devexplore.errors import CheckpointNotFound, NotMeasured, NotWritable, RunNotFound, SchemaError
 from devexplore.schema import (
     CHECKPOINTS_FOLDER,
     FORMAT,
@@ -121,13 +121,16 @@ class Run:
     def output_store(self) -> Store:
         """The store, open for writing, in which outputs of this run go; close it, or use it in ``with``.
 
-        The run's own store; or, if that is packed or cannot be written, one in ``cache_dir``. Call
-        ``refresh`` after writing.
+        The run's own store; or, if that is packed, cannot be written, or is being measured by another
+        process, one in ``cache_dir``. Call ``refresh`` after writing.
         """
         own = self.store_path
-        if own.is_file() or not os.access(own if own.is_dir() else self.path, os.W_OK):
-            own = self.cache_dir / STORE_FOLDER
-        return Store(own, mode="a")
+        if not own.is_file() and os.access(own if own.is_dir() else self.path, os.W_OK):
+            try:
+                return Store(own, mode="a").claim()
+            except NotWritable:
+                pass  # another process measures this run; its outputs need not wait for that
+        return Store(self.cache_dir / STORE_FOLDER, mode="a").claim()
 
     def refresh(self) -> None:
         """Forget what was opened, so that newly measured steps are seen."""

@@ -158,6 +158,11 @@ class Store:
         with translated_write_errors(path):
             return [repair_group(path, group, damages) for group, damages in sorted(by_group.items())]
 
+    def claim(self) -> Self:
+        """Take the lock now rather than at the first write. Raises ``NotWritable`` if another holds it."""
+        self._start_writing()
+        return self
+
     def close(self) -> None:
         """Let others write, and let go of the files. Twice is once."""
         if self._lock is not None:

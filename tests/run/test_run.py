@@ -147,6 +147,14 @@ def test_outputs_of_a_packed_run_go_to_the_cache_and_are_found_there(measured: P
     run.close()
 
 
+def test_outputs_of_a_run_that_is_being_measured_go_to_the_cache(measured: Path, cache: Path):
+    busy, run = Store(measured / "measurements.zarr", mode="a").claim(), open_run(measured)
+    with busy, run.output_store() as store:
+        assert Path(store.path).is_relative_to(cache)
+        write_group(store, "outputs/logits", (0,))
+    assert open_run(measured).groups == ("losses", "outputs/logits")
+
+
 def test_other_weights_have_another_cache(folder: Path):
     before = open_run(folder).cache_dir
     assert open_run(folder).cache_dir == before
