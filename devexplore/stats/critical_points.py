@@ -27,6 +27,11 @@ class CriticalPoints(NamedTuple):
     curve: NoisyCurve
 
 
+_FLAT_SHARE = 0.35
+"""A stretch is flat below this share of the curve's own steep slope (the 95th percentile of |slope|): curves
+that climb in bursts are flat between them, though never level."""
+
+
 class _Candidate(NamedTuple):
     location: float
     lower: float
@@ -54,18 +59,18 @@ def critical_points(
       beyond both f(a) and f(b) by more than ``min_persistence`` (units of y; default 5 % of the curve's
       range; 0 for any sign change). Each such draw has a sign change of its slope between a and b. Without
       the threshold a smooth curve's small wiggles on a flat stretch would be turns, and likely ones.
-    - *plateau*: a stretch where the curve is flatter than ``plateau_slope`` (default: a fifth of the curve's
-      range over the range of x) and every neighbouring stretch is steeper. The share of draws whose average
-      slope over the stretch is below it, and over its neighbours above. Its place is the middle of the
-      stretch; for one that reaches an end of the data, the place where it begins or ends.
+    - *plateau*: a stretch where the curve is flatter than ``plateau_slope`` (default: 0.35 of the curve's
+      steep slope, the 95th percentile of |slope|) and every neighbouring stretch is steeper. The share of
+      draws whose average slope over the stretch is below it, and over its neighbours above. Its place is
+      the middle of the stretch; for one that reaches an end of the data, where it begins or ends.
 
     The draws are shared with a straight line as far as that is probable, so noise without a curve has no
     turns. Kept: those of at least ``min_probability``; of a plateau and an extremum on it, the extremum.
     """
     curve = noisy_curve(x, y, y_se, rng)
-    span = float(curve.x[-1] - curve.x[0])
     height = float(np.ptp(curve.mean))
-    limit = 0.2 * height / span if plateau_slope is None else plateau_slope
+    steep = float(np.quantile(np.abs(np.diff(curve.mean) / np.diff(curve.x)), 0.95))
+    limit = _FLAT_SHARE * steep if plateau_slope is None else plateau_slope
     least = 0.05 * height if min_persistence is None else min_persistence
     extrema = [c for c in _extrema(curve, least) if c.probability >= min_probability]
     plateaus = [

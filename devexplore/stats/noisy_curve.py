@@ -88,13 +88,16 @@ def _fit(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+    from threadpoolctl import threadpool_limits
 
     best: Any = None
     alpha: Any = variance + 1e-10  # an array is allowed, the library's hints do not know it
     for start in (0.05, 0.2, 0.8):
         smooth = ConstantKernel(1.0, (1e-4, 1e3)) * Matern(start, (0.03, 3.0), nu=2.5)
         regressor: Any = GaussianProcessRegressor(smooth + WhiteKernel(0.1, (1e-8, 10.0)), alpha=alpha)
-        with warnings.catch_warnings():
+        # One thread: matrices this small gain nothing from more, and on a busy machine threads that wait for
+        # each other take 25 times as long (measured).
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
             # A hyper-parameter at its bound is an answer here: no noise, or no curve.
             warnings.simplefilter("ignore", ConvergenceWarning)
             regressor.fit(inputs, y)
