@@ -1,7 +1,7 @@
 """Stages: stretches of training between critical points of the LLC curve (without one, of the loss)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -107,6 +107,11 @@ def find_stages(
     return stages
 
 
+def may_be_local_minimum(llc: Any, llc_se: Any) -> Any:
+    """Which λ̂ are not surely negative: at least −3 standard errors. NaN is not."""
+    return llc >= -3 * llc_se
+
+
 def _local_minima(curves: _Curves) -> tuple[_Curves, tuple[float, float], int]:
     """The curves without checkpoints whose λ̂ lies more than three standard errors below zero.
 
@@ -118,7 +123,7 @@ def _local_minima(curves: _Curves) -> tuple[_Curves, tuple[float, float], int]:
     step, llc, se = curves.llc_step, curves.llc, curves.llc_se
     if len(step) == 0:
         return curves, (np.nan, np.nan), 0
-    keep = llc >= -3 * se
+    keep = may_be_local_minimum(llc, se)
     if len(np.unique(step[keep])) < _FEWEST:
         keep[:] = True
     kept = curves._replace(llc_step=step[keep], llc=llc[keep], llc_se=se[keep])

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from devexplore.analysis.stages import may_be_local_minimum
 from devexplore.views.axes import axis, base_layout, log_step, padded, step_ticks
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, TYPE_WORDS, Theme
@@ -40,8 +41,18 @@ class Row(NamedTuple):
 
 
 def doubtful(llc: xr.Dataset) -> xr.DataArray:
-    """Which LLC estimates are not to be believed as they stand: R̂ > 1.1, or a chain diverged."""
-    return (llc["rhat"] > RHAT_LIMIT) | (llc["diverged_chains"] > 0)
+    """Which LLC estimates are not to be believed as they stand, for any of the ``reasons``."""
+    return xr.concat(list(reasons(llc).values()), "reason").any("reason")
+
+
+def reasons(llc: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Why an estimate is doubtful, in words, and which checkpoints each reason holds for."""
+    known = np.isfinite(llc["llc"])
+    return {
+        f"R̂ > {RHAT_LIMIT}": llc["rhat"] > RHAT_LIMIT,
+        "a chain diverged": llc["diverged_chains"] > 0,
+        "below zero, so no local minimum": known & ~may_be_local_minimum(llc["llc"], llc["llc_se"].fillna(0)),
+    }
 
 
 def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: Theme) -> Row | None:
@@ -225,7 +236,10 @@ def trust(llc: xr.Dataset | None) -> str:
     count, total = int(doubtful(llc).sum()), llc.sizes["step"]
     if count == 0:
         return f"all R̂ ≤ {RHAT_LIMIT}, no chain diverged"
-    return f"{count} of {total} doubtful: R̂ > {RHAT_LIMIT} or chains diverged"
+    held = {words: int(which.sum()) for words, which in reasons(llc).items() if which.any()}
+    if len(held) == 1:
+        return f"{count} of {total} doubtful: {next(iter(held))}"
+    return f"{count} of {total} doubtful: " + ", ".join(f"{n} {words}" for words, n in held.items())
 
 
 def _row(title: str, unit: str, values: xr.DataArray, traces: list[go.Scatter], height: float) -> Row:
@@ -277,7 +291,8 @@ def _llc_words(at: xr.Dataset, doubt: bool) -> str:
     if int(at["diverged_chains"]) > 0:
         lines.append(f"<b>{int(at['diverged_chains'])} chains diverged</b>")
     if doubt:
-        lines.append("<b>doubtful</b>")
+        why = [words for words, which in reasons(at).items() if bool(which)]
+        lines.append(f"<b>doubtful: {', '.join(why)}</b>")
     return "<br>".join(lines)
 
 

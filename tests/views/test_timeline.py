@@ -54,6 +54,17 @@ def test_estimates_with_disagreeing_or_diverged_chains_are_doubtful_and_said_to_
     assert trust(None) == ""
 
 
+def test_an_estimate_surely_below_zero_is_doubtful_and_called_no_local_minimum(llc):
+    llc["rhat"][2] = 1.0
+    llc["llc"][0] = -400.0
+    llc["llc"][1] = -0.4  # two standard errors
+    assert doubtful(llc).values.tolist() == [True, False, False, False, True]
+    assert "1 below zero, so no local minimum" in trust(llc)
+    row = llc_row(llc, LIGHT)
+    assert row.range[0] > -50  # the others set it
+    assert "no local minimum" in next(t for t in row.traces if t.name == "LLC").text[0]
+
+
 def test_doubtful_estimates_are_crosses_and_the_trusted_ones_set_the_range(llc):
     llc["llc"][2] = 1e9
     row = llc_row(llc, LIGHT)
