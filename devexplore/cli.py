@@ -159,6 +159,8 @@ def _explore(options: argparse.Namespace) -> None:
     from devexplore.app.page import serve
     from devexplore.run import bundled_runs, open_run
 
+    if not 0 <= options.port <= 65535:
+        raise InvalidSpec(f"--port must be between 0 and 65535, got {options.port}")
     paths = options.runs if options.runs else list(bundled_runs().values())
     if not paths:
         raise RunNotFound("no bundled runs found; name a run folder: devexplore explore RUN")

@@ -87,12 +87,9 @@ class Run:
                 f"{self.path}: {group!r} is not measured (measured: {held}); "
                 f"run `devexplore measure {self.path} --only {only}`"
             )
-        for tree in self._open_trees():
-            if f"/{group}" in tree.groups:
-                found = tree[group].to_dataset()
-                if found.sizes.get(STEP, 1) > 0:
-                    return found
-        raise NotMeasured(f"{self.path}: {group!r} was removed while it was being opened; open the run again")
+        # The fullest: a sweep cut short in the run's own store must not hide a whole one in the cache.
+        held = [tree[group].to_dataset() for tree in self._open_trees() if f"/{group}" in tree.groups]
+        return max(held, key=lambda found: found.sizes.get(STEP, 1))
 
     @cached_property
     def checkpoints(self) -> LocalCheckpoints:
@@ -251,7 +248,7 @@ def _no_run(asked: Path) -> str:
             continue
         return (
             f"{asked}: no {RUN_FILE} here, but {count} checkpoints in {folder}; "
-            f"make a run of them with `devexplore import {asked} --out RUN`"
+            f"a run also has a {RUN_FILE} that names its system and spec, as `devexplore train` writes it"
         )
     found = sorted(entry.name for entry in asked.iterdir())
     listing = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

@@ -35,7 +35,6 @@ LOSSES: Final = "losses"
 METRICS: Final = "metrics"
 CHAINS: Final = "chains"
 LLC: Final = "llc"
-ANNOTATIONS: Final = "annotations"
 
 OUTPUT_KINDS: Final = ("log_probs", "predictions", "logits", "true_token_logit")
 """What of the model's output is kept, in the order in which essential dynamics prefers them."""

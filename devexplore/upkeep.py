@@ -57,6 +57,8 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     run = open_run(path)
     if out.exists() and not out.is_dir():
         raise StoreConflict(f"{out} is a file; choose another folder with --out")
+    if run.recipe.get("finished") is False:
+        raise StoreConflict(f"{run.path} is still to be trained to its end; train it first, then pack it")
     if out.exists() and any(out.iterdir()):
         raise StoreConflict(f"{out} exists and is not empty; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """What a measurement is: a frozen spec with a function from one checkpoint's weights to arrays."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -12,8 +12,6 @@ from devexplore.store import Variable
 from devexplore.systems import Variable as NamedValues
 
 Arrays = Mapping[str, np.ndarray]
-Within = Callable[[int, int], None]
-"""Progress inside one checkpoint: (done, of)."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,7 @@ class Measurement(ABC):
         """The groups this writes, in the order in which they are written."""
 
     @abstractmethod
-    def measure(
-        self, subject: Subject, step: int, stored: Mapping[str, Arrays], within: Within
-    ) -> Mapping[str, Arrays]:
+    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
         """Blocks of one checkpoint, by group. ``stored`` holds those of its groups that are on disk
         already.
         """

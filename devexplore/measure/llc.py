@@ -8,7 +8,7 @@ import numpy as np
 
 from devexplore import schema
 from devexplore.errors import InvalidSpec
-from devexplore.measure.base import Arrays, Layout, Measurement, Within
+from devexplore.measure.base import Arrays, Layout, Measurement
 from devexplore.measure.subject import Subject
 from devexplore.sampling import LLCSpec, estimate_llc, llc_from_traces
 from devexplore.store import Variable
@@ -81,7 +81,7 @@ class LLC(Measurement):
                     ),
                     "anchor_norm": Variable((), (), single, {"long_name": "‖w*‖"}),
                 },
-                coords={"draw": sampler.burn_in + sampler.thinning * np.arange(sampler.draws)},
+                coords={"draw": sampler.burn_in + sampler.thinning * np.arange(1, sampler.draws + 1) - 1},
                 attrs=settings,
             ),
             schema.LLC: Layout(
@@ -95,9 +95,7 @@ class LLC(Measurement):
             ),
         }
 
-    def measure(
-        self, subject: Subject, step: int, stored: Mapping[str, Arrays], within: Within
-    ) -> Mapping[str, Arrays]:
+    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
         """Chains already stored (a kill came between the two groups) are summarised, not run again."""
         sampler = self.sampler(subject)
         if schema.CHAINS in stored:
@@ -109,7 +107,6 @@ class LLC(Measurement):
                 subject.pool,
                 sampler,
                 baseline_batch=subject.system.eval_batch,
-                progress=within,
             ).traces
             chains = {
                 "loss": traces.loss,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from devexplore import schema
-from devexplore.measure.base import Arrays, Layout, Measurement, Within
+from devexplore.measure.base import Arrays, Layout, Measurement
 from devexplore.measure.subject import Subject
 from devexplore.store import Variable
 from devexplore.systems.base import in_parts
@@ -47,9 +47,7 @@ class TokenLosses(Measurement):
             )
         }
 
-    def measure(
-        self, subject: Subject, step: int, stored: Mapping[str, Arrays], within: Within
-    ) -> Mapping[str, Arrays]:
+    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
         system = subject.system
         model = subject.load(step)
         with torch.no_grad():
@@ -59,6 +57,6 @@ class TokenLosses(Measurement):
         return {
             schema.LOSSES: {
                 "token_loss": token_loss.float().cpu().numpy(),
-                "test_loss": np.asarray(held_out.double().mean().item(), dtype=np.float32),
+                "test_loss": np.asarray(held_out.cpu().double().mean().item(), dtype=np.float32),
             }
         }

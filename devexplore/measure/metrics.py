@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from devexplore import schema
-from devexplore.measure.base import Arrays, Layout, Measurement, Within, store_variable
+from devexplore.measure.base import Arrays, Layout, Measurement, store_variable
 from devexplore.measure.subject import Subject
 from devexplore.systems import Variable
 
@@ -29,15 +29,13 @@ class Metrics(Measurement):
         return {schema.METRICS: Layout({name: store_variable(value) for name, value in found.items()})}
 
     def _found(self, subject: Subject, model: nn.Module) -> dict[str, Variable]:
-        norm = torch.sqrt(sum((p.double() ** 2).sum() for p in model.parameters())).item()  # type: ignore[arg-type]
+        norm = torch.sqrt(sum((p.cpu().double() ** 2).sum() for p in model.parameters())).item()  # type: ignore[arg-type]
         return {
             "weight_norm": Variable((), np.float32(norm), {"long_name": "Euclidean norm of all weights"}),  # type: ignore[arg-type]
             **subject.system.metrics(model, subject.held_out),
         }
 
-    def measure(
-        self, subject: Subject, step: int, stored: Mapping[str, Arrays], within: Within
-    ) -> Mapping[str, Arrays]:
+    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
         model = subject.load(step)
         with torch.no_grad():
             found = self._found(subject, model)

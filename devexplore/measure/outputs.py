@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from devexplore import schema
-from devexplore.measure.base import Arrays, Layout, Measurement, Within
+from devexplore.measure.base import Arrays, Layout, Measurement
 from devexplore.measure.subject import Subject
 from devexplore.store import Variable
 from devexplore.systems.base import check_kind, in_parts
@@ -37,11 +37,11 @@ class Outputs(Measurement):
     def groups(self, subject: Subject) -> Mapping[str, Layout]:
         kind = self.chosen(subject)
         with torch.no_grad():
-            shape = tuple(subject.system.outputs(subject.model, subject.probe_batch, kind).shape)
+            one = tuple(tensor[:1] for tensor in subject.probe_batch)
+            shape = (len(subject.probe_batch[0]), *subject.system.outputs(subject.model, one, kind).shape[1:])
         last = subject.system.output_dim(kind)
         dims = ("sequence", "position") if last is None else ("sequence", "position", last)
         positions = subject.system.output_positions(kind)
-        dtype = np.float16 if np.prod(shape) >= FLOAT16_FROM else np.float32
         long_name = {"log_probs": "log-probability", "true_token_logit": "logit of the true next token"}.get(
             kind, kind
         )
@@ -50,21 +50,21 @@ class Outputs(Measurement):
             if kind in ("log_probs", "logits", "true_token_logit") and subject.system.name == "language"
             else ""
         )
-        output = Variable(
-            dims, shape, np.dtype(dtype), {"units": units, "long_name": long_name, "kind": kind}
-        )
+        output = Variable(dims, shape, _dtype(shape), {"units": units, "long_name": long_name, "kind": kind})
         coords = {"position": np.arange(shape[1]) if positions is None else positions}
         return {f"{schema.OUTPUTS}/{kind}": Layout({"output": output}, coords, {"kind": kind})}
 
-    def measure(
-        self, subject: Subject, step: int, stored: Mapping[str, Arrays], within: Within
-    ) -> Mapping[str, Arrays]:
-        ((group, layout),) = self.groups(subject).items()
+    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
+        kind = self.chosen(subject)
         model = subject.load(step)
         with torch.no_grad():
             parts = [
-                subject.system.outputs(model, part, self.chosen(subject)).cpu()
+                subject.system.outputs(model, part, kind).cpu()
                 for part in in_parts(subject.probe_batch, subject.system.eval_batch)
             ]
-        dtype = layout.variables["output"].dtype
-        return {group: {"output": torch.cat(parts).numpy().astype(dtype)}}
+        output = torch.cat(parts).numpy()
+        return {f"{schema.OUTPUTS}/{kind}": {"output": output.astype(_dtype(output.shape))}}
+
+
+def _dtype(shape: tuple[int, ...]) -> np.dtype:
+    return np.dtype(np.float16 if np.prod(shape) >= FLOAT16_FROM else np.float32)

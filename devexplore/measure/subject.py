@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from devexplore import systems
+from devexplore import schema, systems
 from devexplore.checkpoints import load_into
 from devexplore.errors import SchemaError
 from devexplore.run import Run
@@ -32,7 +32,12 @@ class Subject:
 
     @cached_property
     def probe_batch(self) -> tuple[Tensor, ...]:
-        return tuple(tensor.to(self.device) for tensor in self.probe.batch)
+        """The probe's inputs: those stored with the run, so that its text need not be on this machine."""
+        batch = None
+        if self.run.has(schema.PROBE):
+            stored = self.run.dataset(schema.PROBE)
+            batch = self.system.stored_probe({str(name): stored[name].values for name in stored})
+        return tuple(tensor.to(self.device) for tensor in (self.probe.batch if batch is None else batch))
 
     @cached_property
     def held_out(self) -> tuple[Tensor, ...]:

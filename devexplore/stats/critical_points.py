@@ -11,7 +11,8 @@ from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
 class CriticalPoints(NamedTuple):
     """Candidates in the order of x, and the curve they were read from.
 
-    ``lower`` and ``upper`` hold the middle 90 % of the posterior of ``location``. ``persistence`` is in the
+    ``lower`` and ``upper`` hold the middle 90 % of the posterior of ``location`` (of a plateau between two
+    rises: its two ends). ``persistence`` is in the
     units of y: the smaller of the curve's moves on the two sides (for an extremum its prominence), so weak
     wiggles rank last.
     """

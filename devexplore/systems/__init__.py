@@ -1,4 +1,4 @@
-"""The four systems of the literature, by name. ``build`` makes one from a preset or from a run's recipe."""
+"""The four systems of the literature, by name: from a preset (``from_preset``) or a run (``from_recipe``)."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace

@@ -71,18 +71,13 @@ class System(ABC):
         self.stored_recipe: Mapping[str, Any] = stored_recipe if stored_recipe is not None else {}
 
     @property
-    def steps(self) -> int:
-        """Training steps of a whole run."""
-        return self.spec.steps
-
-    @property
     def batch_size(self) -> int:
         return self.spec.batch_size
 
     @property
     @abstractmethod
     def trivial_loss(self) -> float:
-        """Loss of the best predictor that ignores its input (LLC chains should stay well below it)."""
+        """Loss of a predictor that ignores its input (LLC chains should stay well below it)."""
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -117,6 +112,10 @@ class System(ABC):
 
     @abstractmethod
     def probe(self, seed: int) -> Probe: ...
+
+    def stored_probe(self, values: Mapping[str, np.ndarray]) -> tuple[Tensor, ...] | None:
+        """The probe's batch out of its stored variables; None where it is made again from the seed alone."""
+        return None
 
     def per_sample_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """Mean loss over positions, shape (sample,). Training minimises its mean; LLC chains sample with

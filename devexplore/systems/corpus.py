@@ -51,7 +51,7 @@ class Text:
 
 
 def read_text(source: str, max_files: int = 20_000) -> Text:
-    """Read a source and split it by file: every 20th file (in sorted order, by content hash for datasets)
+    """Read a source and split it by file: every 20th file (in sorted order; for datasets as streamed)
     is held out.
 
     Raises InvalidSpec for an unknown source, MissingText where it has no text, MissingExtra without

@@ -327,6 +327,11 @@ class Language(System):
             ),
         }
 
+    def stored_probe(self, values: Mapping[str, np.ndarray]) -> tuple[Tensor, ...] | None:
+        """Token ids of whole windows: the tokens, and the target of the last."""
+        ids = np.concatenate([values["token_id"], values["target_id"][:, -1:]], axis=1)
+        return (torch.from_numpy(ids.astype(np.int64)),)
+
     def probe(self, seed: int) -> Probe:
         tokens = self._windows(self.held_out_tokens, rng(seed, "probe"), self.PROBE_SEQUENCES)
         ids, texts = tokens.numpy().astype(np.int32), np.array(token_texts(self.tokenizer))

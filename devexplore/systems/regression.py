@@ -142,7 +142,7 @@ class Regression(System):
         "batch_size": 32,
         "chains": 3,
         "draws": 40,
-        "burn_in": 120,
+        "burn_in": 600,
         "thinning": 4,
     }
 
@@ -176,7 +176,7 @@ class Regression(System):
 
     def learning_rate(self, step: int) -> float:
         """Triangle: rises linearly to the peak at half time, falls linearly to zero."""
-        return self.spec.peak_learning_rate * (1 - abs(2 * (step + 0.5) / self.spec.steps - 1))
+        return self.spec.peak_learning_rate * max(0.0, 1 - abs(2 * (step + 0.5) / self.spec.steps - 1))
 
     def _samples(self, generator: np.random.Generator, n: int, seed: int) -> tuple[Tensor, Tensor]:
         spec = self.spec

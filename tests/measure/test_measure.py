@@ -27,6 +27,7 @@ from devexplore.errors import (
 )
 from devexplore.measure import ensure_outputs, llc
 from devexplore.measure.pipeline import coarse_to_fine
+from devexplore.systems import language
 from devexplore.upkeep import pack_run
 
 STEPS = [0, 1, 2, 3, 6]
@@ -205,11 +206,11 @@ class Interrupted(dx.TokenLosses):
     done: ClassVar[list[int]] = []
     stop_after: ClassVar[int] = 10**9
 
-    def measure(self, subject, step, stored, within):
+    def measure(self, subject, step, stored):
         if len(self.done) == self.stop_after:
             raise KeyboardInterrupt
         self.done.append(step)
-        return super().measure(subject, step, stored, within)
+        return super().measure(subject, step, stored)
 
 
 def test_an_interrupted_sweep_goes_on_and_redoes_nothing(trained_run, monkeypatch: pytest.MonkeyPatch):
@@ -431,3 +432,32 @@ def test_a_run_without_a_training_log_is_measured_without_training_losses(traine
     (path / "training.csv").unlink()
     stored = measure(path, dx.Metrics()).dataset("checkpoints")
     assert np.isnan(stored["train_loss"]).all()
+
+
+def test_training_losses_not_yet_logged_are_measured_when_they_are(trained_run):
+    path = trained_run("superposition")
+    log, recipe = path / schema.TRAINING_LOG, path / schema.RUN_FILE
+    whole, finished = log.read_text(), recipe.read_text()
+    log.write_text("".join(whole.splitlines(keepends=True)[:3]))  # killed before the rest was flushed
+    recipe.write_text(finished.replace('"finished": true', '"finished": false'))
+    early = measure(path, dx.TokenLosses())
+    assert early.dataset("checkpoints").sizes["step"] < early.dataset("losses").sizes["step"]
+    log.write_text(whole)
+    recipe.write_text(finished)
+    later = measure(path, dx.TokenLosses()).dataset("checkpoints")
+    assert later["step"].values.tolist() == STEPS
+    assert np.isfinite(later["train_loss"]).all()
+
+
+def test_outputs_of_a_language_run_need_its_probe_and_not_its_text(
+    measured_run, monkeypatch: pytest.MonkeyPatch
+):
+    path = measured_run("language")
+    expected = dx.open(path).dataset("outputs/log_probs")["output"].load()
+    shutil.rmtree(path / schema.STORE_FOLDER / schema.OUTPUTS)
+
+    def no_text(source, max_files=0):
+        raise AssertionError("the text was read")
+
+    monkeypatch.setattr(language, "read_text", no_text)
+    xr.testing.assert_equal(ensure_outputs(dx.open(path)), expected)

@@ -155,6 +155,17 @@ def test_outputs_of_a_run_that_is_being_measured_go_to_the_cache(measured: Path,
     assert open_run(measured).groups == ("losses", "outputs/logits")
 
 
+def test_a_sweep_cut_short_in_the_runs_own_store_does_not_hide_a_whole_one_in_the_cache(
+    measured: Path, cache: Path
+):
+    own = Store(measured / "measurements.zarr", mode="a").claim()
+    write_group(own, "outputs/logits", (0,))
+    with own, open_run(measured).output_store() as store:
+        assert Path(store.path).is_relative_to(cache)
+        write_group(store, "outputs/logits", (0, 10))
+    assert open_run(measured).dataset("outputs/logits").sizes["step"] == 2
+
+
 def test_other_weights_have_another_cache(folder: Path):
     before = open_run(folder).cache_dir
     assert open_run(folder).cache_dir == before
@@ -217,7 +228,7 @@ def test_a_folder_of_checkpoints_says_how_to_make_a_run_of_it(folder: Path):
     for asked in (folder, folder / "checkpoints"):
         with pytest.raises(SchemaError) as error:
             open_run(asked)
-        one_line(error, "2 checkpoints", f"devexplore import {asked} --out RUN")
+        one_line(error, "2 checkpoints", "a run also has a run.json")
 
 
 def test_a_part_of_a_run_and_a_folder_of_runs_point_to_the_run(folder: Path):
