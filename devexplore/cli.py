@@ -4,10 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devexplore import schema
 from devexplore.errors import DamagedStore, DevexploreError, InvalidSpec, RunNotFound
+
+if TYPE_CHECKING:
+    from devexplore.run import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +130,20 @@ def _measure(options: argparse.Namespace) -> None:
         device=choose_device(options.device),
         progress=sys.stderr.isatty(),
     )
+    if "llc" in names:
+        _warn_of_diverged_chains(run)
     print(f"measured: {', '.join(run.groups)}\nnext: devexplore explore {run.path}")
+
+
+def _warn_of_diverged_chains(run: "Run") -> None:
+    llc = run.dataset(schema.LLC)
+    lost = int((llc["diverged_chains"] > 0).sum())
+    if lost:
+        print(
+            f"warning: chains diverged at {lost} of {llc.sizes['step']} checkpoints; to try again with a "
+            f"lower step_size, remove {schema.CHAINS} and {schema.LLC} from {run.store_path}",
+            file=sys.stderr,
+        )
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -161,10 +177,18 @@ def _explore(options: argparse.Namespace) -> None:
 
     if not 0 <= options.port <= 65535:
         raise InvalidSpec(f"--port must be between 0 and 65535, got {options.port}")
-    paths = options.runs if options.runs else list(bundled_runs().values())
+    bundled = bundled_runs()
+    paths = (
+        options.runs if options.runs else [bundled[name] for name in sorted(bundled, key=_literature_order)]
+    )
     if not paths:
         raise RunNotFound("no bundled runs found; name a run folder: devexplore explore RUN")
     serve([open_run(path) for path in paths], port=options.port, open_browser=not options.no_browser)
+
+
+def _literature_order(name: str) -> int:
+    """Language first: the run that most people come for."""
+    return schema.SYSTEMS.index(name) if name in schema.SYSTEMS else len(schema.SYSTEMS)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -44,7 +44,7 @@ class Run:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.recipe: dict[str, Any] = read_recipe(self.path)
-        self.name = str(self.recipe.get("name", self.path.resolve().name))
+        self.name = str(self.recipe.get("name") or self.path.resolve().name)
         self.system = str(self.recipe["system"])
         self._stores: list[Store] = []
         self._trees: list[xr.DataTree] | None = None

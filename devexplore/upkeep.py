@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from devexplore.errors import CheckpointNotFound, DevexploreError, StoreConflict
+from devexplore.errors import CheckpointNotFound, DamagedStore, DevexploreError, StoreConflict
 from devexplore.run import open_run
 from devexplore.schema import (
     CHECKPOINTS_FOLDER,
@@ -61,6 +61,11 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
         raise StoreConflict(f"{run.path} is still to be trained to its end; train it first, then pack it")
     if out.exists() and any(out.iterdir()):
         raise StoreConflict(f"{out} exists and is not empty; choose another folder with --out")
+    if out.resolve().is_relative_to(run.path.resolve()):
+        raise StoreConflict(f"{out} lies inside the run itself; choose a folder outside it with --out")
+    damaged = check_run(path)
+    if damaged:
+        raise DamagedStore(f"{damaged[0]}; `devexplore check {run.path}` names all; repair it before packing")
     out.mkdir(parents=True, exist_ok=True)
     recipe = json.loads((run.path / RUN_FILE).read_text(encoding="utf-8")) | {"name": out.resolve().name}
     (out / RUN_FILE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

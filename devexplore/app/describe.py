@@ -26,7 +26,7 @@ def describe(run: Run) -> str:
 
 def parameter_count(run: Run) -> int:
     """How many numbers the network learns: as recorded, else counted in the first checkpoint."""
-    if "parameters" in run.recipe:
-        return int(run.recipe["parameters"])
+    if isinstance(run.recipe.get("parameters"), int):
+        return run.recipe["parameters"]
     first = run.checkpoints.load(int(run.checkpoints.steps[0]))
     return sum(tensor.numel() for tensor in first.values())

@@ -55,6 +55,7 @@ def serve(runs: Sequence[Run], *, port: int = PORT, open_browser: bool = True, t
     derived = derive(runs)
     next(iter(derived.values())).start()  # while the browser opens
     port = free_port(port)
+    print(f"devexplore: http://{ADDRESS}:{port}/ (Ctrl-C ends it)", flush=True)
     if open_browser:
         threading.Timer(0.8, webbrowser.open, [f"http://{ADDRESS}:{port}/"]).start()
 

@@ -145,17 +145,23 @@ class Session:
             viewer.payload = encode(message("This part of the run cannot be read", str(error)))
 
     def _shell(self) -> dict[str, Any]:
+        """The frame of the page. It stands whatever breaks in a run, so that another can be chosen."""
         derived = self.derived
-        loss = derived.loss
         read = {"title": "", "unit": "", "step": np.zeros(0), "value": np.zeros(0)}
-        if loss is not None:
-            read |= {"title": "loss", "unit": loss.attrs.get("units", "")}
-            read |= {"step": loss["step"].values.astype(float), "value": loss.values.astype(float)}
+        description, steps = "", [0]
+        try:
+            description, steps = describe(derived.run), derived.steps.tolist()
+            loss = derived.loss
+            if loss is not None:
+                read |= {"title": "loss", "unit": loss.attrs.get("units", "")}
+                read |= {"step": loss["step"].values.astype(float), "value": loss.values.astype(float)}
+        except READ_ERRORS as error:
+            description = description or str(error)
         return {
             "runs": [{"name": name, "label": name} for name in self.runs],
-            "run": derived.run.name,
-            "description": describe(derived.run),
-            "steps": derived.steps.tolist(),
+            "run": self.selection.run,
+            "description": description,
+            "steps": steps,
             "stages": chips(self.stages()),
             "note": self._found_stages()[1],
             "loss": read,
@@ -187,6 +193,7 @@ class Session:
             "rows": timeline_view.follow(rows),
             "strips": {name: timeline_view.strip_label(name) for name in names},
             "trust": timeline_view.trust(derived.llc),
+            "settings": timeline_view.settings(derived.llc),
             "doubtful": 0 if derived.llc is None else int(timeline_view.doubtful(derived.llc).sum()),
             "train": derived.checkpoints is not None and derived.losses is not None,
             "missing": missing,
@@ -217,8 +224,13 @@ class Session:
         return tokens_view.colour_limit(loss_change(losses, start, end))
 
     def _set_limit(self) -> None:
-        losses = self.derived.losses
-        if losses is None or self.selection.change != "custom":
+        if self.selection.change != "custom":
+            return
+        try:
+            losses = self.derived.losses
+        except READ_ERRORS:
+            return  # the tokens pane says so
+        if losses is None:
             return
         end = self.selection.change_to if self.selection.change_to >= 0 else losses["step"].values[-1]
         self.tokens.limit = self._limit_between(losses, self.selection.change_from, end)
@@ -233,6 +245,8 @@ class Session:
         if error is not None:
             return message("The trajectory cannot be computed", str(error))
         dynamics = self.derived.dynamics.future.result()
+        if dynamics.sizes["component"] < 3:
+            return message("Too few checkpoints for a trajectory", "Three components need at least four.")
         stages, theme = self.stages(), self.theme
         show = [
             layer for layer in ("circles", "evolute", "vertices", "raw") if getattr(self.selection, layer)

@@ -329,6 +329,8 @@ class Language(System):
 
     def stored_probe(self, values: Mapping[str, np.ndarray]) -> tuple[Tensor, ...] | None:
         """Token ids of whole windows: the tokens, and the target of the last."""
+        if not {"token_id", "target_id"} <= values.keys():
+            return None
         ids = np.concatenate([values["token_id"], values["target_id"][:, -1:]], axis=1)
         return (torch.from_numpy(ids.astype(np.int64)),)
 

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from devexplore import schema
 from devexplore.checkpoints.local import save_checkpoint
-from devexplore.errors import SchemaError, StoreConflict, TrainingDiverged
+from devexplore.errors import NotWritable, SchemaError, StoreConflict, TrainingDiverged
 from devexplore.systems.base import System, is_whole, require
 
 SAVE_EVERY_SECONDS = 30.0
@@ -228,7 +228,12 @@ def _claim_folder(
             raise StoreConflict(
                 f"{out} exists and is no run (no {schema.RUN_FILE}); choose an empty folder with --out"
             )
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(
+            f"{out}: cannot make this folder ({error.strerror}); choose another with --out"
+        ) from None
     recipe = {
         "format": schema.FORMAT,
         "version": schema.FORMAT_VERSION,

@@ -242,6 +242,18 @@ def trust(llc: xr.Dataset | None) -> str:
     return f"{count} of {total} doubtful: " + ", ".join(f"{n} {words}" for words, n in held.items())
 
 
+def settings(llc: xr.Dataset | None) -> str:
+    """How the chains behind the LLC were run; empty where the store does not say."""
+    names = ("step_size", "n_beta", "localization", "batch_size", "chains", "draws")
+    if llc is None or not all(name in llc.attrs for name in names):
+        return ""
+    step_size, n_beta, localization, batch, chains, draws = (float(llc.attrs[name]) for name in names)
+    return (
+        f"ε {step_size:.3g} · nβ {n_beta:.4g} · γ {localization:.4g} · batch {batch:.0f} · "
+        f"{chains:.0f} chains × {draws:.0f} draws"
+    )
+
+
 def _row(title: str, unit: str, values: xr.DataArray, traces: list[go.Scatter], height: float) -> Row:
     shown = values.values.astype(float)
     unknown = np.full(shown.shape, np.nan)

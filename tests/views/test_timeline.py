@@ -9,7 +9,17 @@ import xarray as xr
 from devexplore.views.axes import log_step, padded, step_label, step_ticks
 from devexplore.views.stages import stage_index, stage_marks
 from devexplore.views.style import DARK, LIGHT
-from devexplore.views.timeline import doubtful, follow, llc_row, loss_row, strip_row, strips, timeline, trust
+from devexplore.views.timeline import (
+    doubtful,
+    follow,
+    llc_row,
+    loss_row,
+    settings,
+    strip_row,
+    strips,
+    timeline,
+    trust,
+)
 
 
 def bands(figure):
@@ -52,6 +62,13 @@ def test_estimates_with_disagreeing_or_diverged_chains_are_doubtful_and_said_to_
     assert trust(llc).startswith("2 of 5 doubtful")
     assert trust(llc.isel(step=[0, 1])) == "all R̂ ≤ 1.1, no chain diverged"
     assert trust(None) == ""
+
+
+def test_the_settings_behind_the_llc_are_told_where_the_store_holds_them(llc):
+    assert settings(llc) == ""
+    names = ("step_size", "n_beta", "localization", "batch_size", "chains", "draws")
+    llc.attrs = dict(zip(names, (1e-5, 1000.0, 3000.0, 8, 3, 40), strict=True))
+    assert settings(llc) == "ε 1e-05 · nβ 1000 · γ 3000 · batch 8 · 3 chains × 40 draws"
 
 
 def test_an_estimate_surely_below_zero_is_doubtful_and_called_no_local_minimum(llc):

@@ -63,6 +63,7 @@ function render({model, el}) {
     if (data.rows.some(r => r.title === "LLC")) keys.push(key("se", "± 1 SE"));
     if (data.train) keys.push(key("dotted", "train loss"));
     if (data.trust) keys.push(key(data.doubtful ? "cross" : "fine", data.trust));
+    if (data.settings) keys.push(key("fine", `SGLD ${data.settings}`));
     if (data.types.includes("A")) keys.push(key("warm", "A: LLC rises"));
     if (data.types.includes("B")) keys.push(key("cool", "B: falls"));
     if (data.types.includes("undecided")) keys.push(key("hatch", "undecided"));
