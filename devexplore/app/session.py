@@ -22,6 +22,9 @@ from devexplore.views.style import THEMES, Theme
 
 POLL_MS = 250
 
+NO_CHANGE = 1e-3
+"""A loss that changes by less than this share of the mean loss at the first step is shown as unchanged."""
+
 
 class Session:
     """Builds the panes of one page and keeps them in step with the Selection.
@@ -221,7 +224,8 @@ class Session:
         }
 
     def _limit_between(self, losses: xr.Dataset, start: float, end: float) -> float:
-        return tokens_view.colour_limit(loss_change(losses, start, end))
+        at_first = float(np.abs(losses["token_loss"].isel(step=0)).mean())
+        return tokens_view.colour_limit(loss_change(losses, start, end), NO_CHANGE * at_first)
 
     def _set_limit(self) -> None:
         if self.selection.change != "custom":

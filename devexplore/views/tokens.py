@@ -11,14 +11,15 @@ LIMIT_QUANTILE = 0.98
 GRID_ROWS = 48
 
 
-def colour_limit(change: xr.DataArray) -> float:
+def colour_limit(change: xr.DataArray, least: float = 0.0) -> float:
     """The symmetric limit ±L of the colours; 1 when nothing changed.
 
     The 98 % quantile of |change| over the whole probe, rounded up to two digits: the same for every sequence.
+    Never below ``least``, so that rounding errors are not shown as strong colours.
     """
     size = np.abs(change.values.astype(float))
     size = size[np.isfinite(size)]
-    limit = float(np.quantile(size, LIMIT_QUANTILE)) if size.size else 0.0
+    limit = max(float(np.quantile(size, LIMIT_QUANTILE)) if size.size else 0.0, least)
     if limit <= 0.0:
         return 1.0
     digit = 10.0 ** (np.floor(np.log10(limit)) - 1)

@@ -31,6 +31,11 @@ def test_without_any_change_the_limit_is_one(values):
     assert colour_limit(change(values)) == 1.0
 
 
+def test_a_change_too_small_to_mean_anything_does_not_set_the_colours():
+    assert colour_limit(change([1e-9, -2e-9]), least=0.004) == 0.004
+    assert colour_limit(change([0.5, -0.5]), least=0.004) == 0.5
+
+
 def test_missing_losses_do_not_move_the_limit():
     assert colour_limit(change([1.0, -1.0, np.nan])) == colour_limit(change([1.0, -1.0]))
 

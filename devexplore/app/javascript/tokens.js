@@ -136,7 +136,8 @@ function render({model, el}) {
 
   function writeGrid() {
     cells = [];
-    const head = h("tr", {}, h("td", {}, data.column_title), ...data.columns.map(column => h("th", {scope: "col"}, column)));
+    const every = data.columns.length > 10 ? Math.ceil(data.columns.length / 6) : 1; // labels need room
+    const head = h("tr", {}, h("td", {}, data.column_title), ...data.columns.map((column, c) => h("th", {scope: "col"}, c % every ? "" : column)));
     const rows = data.rows.map((row, r) => {
       const line = h("tr", {}, h("th", {scope: "row"}, row));
       data.columns.forEach((_, c) => { const td = cell("td", "", r * data.columns.length + c); cells.push(td); line.append(td); });
