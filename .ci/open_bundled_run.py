@@ -64,7 +64,7 @@ def look(address: str, server: subprocess.Popen[bytes]) -> None:
                 if time.monotonic() - started > LIMIT_SECONDS:
                     sys.exit(f"no page at {address}: {error}")
                 time.sleep(0.5)
-        page.get_by_text("language").first.wait_for(timeout=LIMIT_SECONDS * 1000)
+        page.get_by_text("language transformer").first.wait_for(timeout=LIMIT_SECONDS * 1000)
         page.locator(".js-plotly-plot").first.wait_for(timeout=LIMIT_SECONDS * 1000)
         print(f"page with a plot after {time.monotonic() - started:.1f} s: {page.title()}")
         browser.close()
