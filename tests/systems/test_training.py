@@ -75,7 +75,7 @@ def test_the_schedule_is_even_and_logarithmic_steps_with_both_ends(steps: int, l
     assert all(min(abs(step - other) for other in schedule) <= 1 for step in even | log)
 
 
-def test_the_schedule_of_the_language_paper_has_501_checkpoints_every_100_steps():
+def test_the_schedule_of_the_language_paper_is_every_100_steps_and_step_1():
     assert checkpoint_schedule(50_000, 500, 1) == sorted({1, *range(0, 50_001, 100)})
 
 
