@@ -15,6 +15,9 @@ def estimate(difference: np.ndarray, status: np.ndarray | None = None, n_beta: f
         n_beta=n_beta,
         distance=np.arange(1.0, chains + 1),
         anchor_norm=2.0,
+        localization=3.0,
+        n_parameters=7,
+        init_loss=2.5,
     )
 
 
@@ -36,10 +39,21 @@ def test_llc_is_n_beta_times_the_mean_paired_difference_over_healthy_chains() ->
     assert result.relative_distance == 0.75
 
 
+def test_the_mean_loss_is_above_l_of_w_star_by_the_excess_and_the_spread_is_in_units_of_free_diffusion() -> (
+    None
+):
+    result = estimate(
+        np.array([[1.0, 2, 3, 4], [2, 3, 4, 5], [np.inf, np.nan, np.nan, np.nan]]), np.array([0, 0, 1])
+    )
+    assert (result.init_loss, result.mean_loss) == (2.5, 5.5)
+    assert result.spread == pytest.approx(3.0 * (1 + 4) / 2 / 7)
+
+
 def test_when_all_chains_diverged_every_value_is_nan_and_the_count_says_so() -> None:
     result = estimate(np.full((3, 5), np.nan), np.ones(3, dtype=np.int8))
     assert result.diverged_chains == 3
-    assert all(np.isnan(value) for name, value in result._asdict().items() if name != "diverged_chains")
+    known = {"diverged_chains", "init_loss"}
+    assert all(np.isnan(value) for name, value in result._asdict().items() if name not in known)
 
 
 def test_chains_that_do_not_move_have_no_error_and_no_rhat() -> None:
@@ -77,3 +91,25 @@ def test_chains_in_different_places_show_in_rhat() -> None:
     mixed = rng.standard_normal((4, 200))
     assert estimate(mixed).rhat < 1.02
     assert estimate(mixed + 3 * np.arange(4)[:, None]).rhat > 1.5
+
+
+def test_a_planted_drift_between_halves_is_measured_in_units_of_llc_with_its_standard_error() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.repeat([1.0, 1.5], 200)
+    result = estimate(ramp + rng.standard_normal((4, 400)))
+    assert result.half_drift == pytest.approx(0.5 / 1.25, abs=4 * np.sqrt(2 / 800) / 1.25)
+    assert result.half_drift_z == pytest.approx(0.5 / np.sqrt(2 / 800), rel=0.5)
+
+
+@pytest.mark.parametrize(("chains", "phi"), [(1, 0.0), (2, 0.9), (4, 0.0), (4, 0.9), (8, 0.9)])
+def test_without_drift_the_z_of_the_halves_is_about_standard_normal(chains: int, phi: float) -> None:
+    rng = np.random.default_rng(2)
+    z = [estimate(5 + autoregressive(rng, chains, 400, phi)).half_drift_z for _ in range(200)]
+    assert 0.65 < np.sqrt(np.mean(np.square(z))) < 1.15  # 200 repeats know it to 5 %
+    assert np.mean(z) == pytest.approx(0, abs=4 / np.sqrt(200))
+
+
+def test_too_few_draws_have_no_halves_to_compare() -> None:
+    rng = np.random.default_rng(0)
+    assert np.isnan(estimate(rng.standard_normal((4, 7))).half_drift_z)
+    assert np.isfinite(estimate(rng.standard_normal((4, 8))).half_drift_z)
