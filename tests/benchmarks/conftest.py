@@ -1,0 +1,121 @@
+"""What the benchmarks share: one thread for both sides, interleaved rounds, and a table at the end."""
+
+import datetime
+import importlib.metadata
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROWS = pytest.StashKey[list[tuple[str, str, str, str]]]()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread each side; what is compared is the work, not who takes more cores."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(threads)
+
+
+class Times(NamedTuple):
+    """Seconds of each round; round k of both sides ran one after the other."""
+
+    ours: list[float]
+    theirs: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as theirs ours is, from the medians."""
+        return statistics.median(self.theirs) / statistics.median(self.ours)
+
+    @property
+    def spread(self) -> str:
+        ratios = [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
+        return f"{min(ratios):.2g}–{max(ratios):.2g}"
+
+
+@pytest.fixture
+def race(benchmark: Any) -> Callable[..., Times]:
+    """Time both sides in turn, each round one after the other."""
+
+    def run(
+        ours: Callable[[], object],
+        theirs: Callable[[], object],
+        *,
+        rounds: int,
+        warmup_rounds: int = 1,
+        per: tuple[int, int] = (1, 1),
+        startup: tuple[Callable[[], object], Callable[[], object]] | None = None,
+    ) -> Times:
+        """``per`` (ours, theirs): what one call's time is divided by, say its steps × chains. ``startup``
+        (ours, theirs): the same calls cut short, whose times are taken off first.
+        """
+        before: list[tuple[float, float, float]] = []
+
+        def others() -> None:
+            ours_startup, theirs_startup = (0.0, 0.0) if startup is None else map(_seconds, startup)
+            before.append((ours_startup, theirs_startup, _seconds(theirs)))
+
+        benchmark.pedantic(ours, setup=others, rounds=rounds, warmup_rounds=warmup_rounds)
+        rows = zip(benchmark.stats.stats.data, before[warmup_rounds:], strict=True)
+        pairs = [((own - a) / per[0], (other - b) / per[1]) for own, (a, b, other) in rows]
+        times = Times(*map(list, zip(*pairs, strict=True)))
+        benchmark.extra_info |= {"ours": times.ours, "theirs": times.theirs, "startup": before}
+        return times
+
+    return run
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str, str, str, str], None]:
+    """Add a line (what, devexplore, devinterp, ratio) to the table that the session ends with."""
+    rows = request.config.stash.setdefault(ROWS, [])
+
+    def add(what: str, ours: str, theirs: str, ratio: str) -> None:
+        rows.append((what, ours, theirs, ratio))
+
+    return add
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    rows = config.stash.get(ROWS, [])
+    if not rows:
+        return
+    terminalreporter.section("devexplore beside devinterp")
+    lines = [("", "devexplore", "devinterp", "ratio"), ("---",) * 4, *rows]
+    for line in lines:
+        terminalreporter.write_line("| " + " | ".join(line) + " |")
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("devexplore", "devinterp", "torch"))
+    day = datetime.datetime.now(datetime.UTC).date()
+    terminalreporter.write_line(f"\n{day}, {_processor()}, Python {platform.python_version()}, {versions}")
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it (Linux), else its architecture."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} × {names[0]}" if names else platform.machine()
