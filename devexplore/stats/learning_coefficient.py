@@ -82,6 +82,23 @@ def normal_crossing(exponents: Sequence[int]) -> float:
     return 1 / (2 * max(exponents))
 
 
+def superposition_gon(corners: int) -> float:
+    """λ of the toy model of superposition at a k-gon minimum: (3k − 1)/2, for k = 5, 6 or 7.
+
+    The k columns of W (two coordinates each) and their k biases make 3k directions, all of them curved except
+    one rotation. Columns of features that are not represented lie at zero with negative bias, where the loss
+    is flat: they add nothing. 4-gons sit on kinks of the ReLU, where λ is not half a rank.
+
+    Source: Chen et al. 2023 (arXiv 2310.06301).
+
+    Raises:
+        InvalidSpec: for any other k.
+    """
+    if corners not in (5, 6, 7):
+        raise InvalidSpec(f"λ of a k-gon is known in closed form for k = 5, 6, 7, got k = {corners}")
+    return (3 * corners - 1) / 2
+
+
 def regular(n_parameters: int) -> float:
     """λ of a regular model with d parameters: d/2."""
     return n_parameters / 2

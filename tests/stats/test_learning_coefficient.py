@@ -13,6 +13,7 @@ from devexplore.stats.learning_coefficient import (
     quadratic_discretised,
     reduced_rank,
     regular,
+    superposition_gon,
 )
 
 
@@ -99,6 +100,11 @@ def test_a_small_step_without_localization_gives_half_the_parameters_and_a_large
     assert quadratic_discretised(np.zeros(2), 100.0, 0.0, 1e-3) == 0
 
 
+def test_k_gons_have_their_published_values() -> None:
+    assert superposition_gon(5) == 7
+    assert superposition_gon(6) == 8.5
+
+
 def test_impossible_ranks_widths_and_exponents_are_refused() -> None:
     with pytest.raises(InvalidSpec, match="rank"):
         deep_linear((3, 2, 3), 3)
@@ -108,3 +114,5 @@ def test_impossible_ranks_widths_and_exponents_are_refused() -> None:
         reduced_rank(3, 3, 2, -1)
     with pytest.raises(InvalidSpec, match="exponents"):
         normal_crossing([0, 0])
+    with pytest.raises(InvalidSpec, match="k = 4"):
+        superposition_gon(4)
