@@ -1,0 +1,229 @@
+"""From a sweep over sampler settings to the settings to measure with, and the reasons in words."""
+
+import math
+from collections import Counter
+from typing import Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from devexplore.analysis.plateau import AGREE, AXES, FACTOR, plateau_map
+from devexplore.errors import InvalidSpec, SchemaError
+from devexplore.sampling.trust import NOT_AN_LLC
+from devexplore.schema import STEP
+
+_TARGET_SE: Final = 0.03
+_FEWEST_CHAINS: Final = 4
+_FEWEST_DRAWS: Final = 40
+_MOST_DRAWS: Final = 4
+"""Times the draws of the sweep."""
+
+_SYMBOLS: Final = {"n_beta": "nβ", "localization": "γ"}
+_CHAIN_SETTINGS: Final = ("batch_size", "chains", "draws", "burn_in", "thinning")
+
+
+class Recommendation(NamedTuple):
+    """One point of a sweep, and why it was chosen."""
+
+    found: bool
+    """Whether the point lies on a plateau. If not, it is the least bad one, and the reasons say so."""
+    settings: dict[str, float | int]
+    """``LLCSpec`` settings to measure with."""
+    reasons: tuple[str, ...]
+    """In plain words; the first says what was found."""
+    point: dict[str, int]
+    """The point's index along ``rung``, ``n_beta`` and ``localization``."""
+    map: xr.Dataset
+    """What was found at every grid point (``plateau_map``)."""
+
+
+def recommend(sweep: xr.Dataset) -> Recommendation:
+    """The settings to measure a run's LLC with, from a sweep over a few checkpoints (``measure.calibrate``).
+
+    1. Candidates are the grid points that give an LLC at as many checkpoints as any point does; checkpoints
+       at which none of them does are set aside, and named.
+    2. Of the candidates, those on a plateau (``plateau_map``), and of these the one with the smallest
+       relative standard error: all points did the same work.
+    3. Without a plateau, the candidate at which the bias of ε, the dependence on nβ and γ, and the standard
+       error, added in squares, are least.
+
+    Burn-in is 2/(εγ) updates, in which directions held by γ alone relax to 1/e, but no longer than the
+    sweep's own (whose halves the verdict compared). Draws aim at a standard error of 3 % of λ̂.
+
+    For what single checkpoints would ask for, hand in ``sweep.sel(step=[…])``.
+
+    Raises SchemaError (this is no sweep) and InvalidSpec (no finite value in it).
+    """
+    _check(sweep)
+    found = plateau_map(sweep)
+    on_plateau = found["plateau"].values
+    precision = np.where(on_plateau, found["relative_se"].values, np.inf)
+    score = precision if on_plateau.any() else _badness(found)
+    place = np.unravel_index(int(np.argmin(score)), score.shape)
+    point: dict[str, int] = dict(zip(AXES, map(int, place), strict=True))
+    at, chosen = found.isel(point), sweep.isel(point)
+    burn_in, burn_in_words = _burn_in(sweep, at)
+    draws, chains, draws_words = _draws(sweep, float(at["relative_se"]))
+    settings = {
+        "step_size": float(f"{float(at['step_size']):.3g}"),
+        "n_beta": float(f"{float(at['n_beta']):.4g}"),
+        "localization": float(f"{float(at['localization']):.4g}"),
+        "batch_size": int(sweep.attrs["batch_size"]),
+        "chains": chains,
+        "draws": draws,
+        "burn_in": burn_in,
+        "thinning": int(sweep.attrs["thinning"]),
+    }
+    reasons = (
+        _what_was_found(found, at, bool(on_plateau.any())),
+        *_set_aside(sweep, chosen, int(found["covered"].max())),
+        _step_size_words(at),
+        *(_around(sweep, point, name) for name in _SYMBOLS),
+        burn_in_words,
+        draws_words,
+    )
+    return Recommendation(bool(on_plateau.any()), settings, reasons, point, found)
+
+
+def _check(sweep: xr.Dataset) -> None:
+    lost = [name for name in ("llc", "llc_se", "verdict", "step_size") if name not in sweep]
+    lost += [name for name in (STEP, *AXES) if name not in sweep.dims]
+    lost += [name for name in ("h_max", *_CHAIN_SETTINGS) if name not in sweep.attrs]
+    if lost:
+        raise SchemaError(f"expected a sweep as dx.calibrate makes it; this lacks {', '.join(lost)}")
+    if not np.isfinite(sweep["llc"].values).any():
+        raise InvalidSpec("no chain of this sweep stayed finite; sweep again with smaller step_sizes")
+
+
+def _badness(found: xr.Dataset) -> np.ndarray:
+    """Relative errors added in squares, unknown ones as 100 %; infinite where there is no candidate."""
+    terms = [found["step_bias"].values, found["relative_se"].values]
+    if np.isfinite(found["sensitivity"].values).any():
+        terms.append(found["sensitivity"].values)
+    score = np.sqrt(sum(np.where(np.isfinite(term), term, 1.0) ** 2 for term in terms))
+    trusted, finite = found["trusted"].values, np.isfinite(found["relative_se"].values)
+    return np.where(trusted if trusted.any() else finite, score, np.inf)
+
+
+def _burn_in(sweep: xr.Dataset, at: xr.Dataset) -> tuple[int, str]:
+    pull = float(at["step_size"]) * float(at["localization"])
+    own = int(sweep.attrs["burn_in"])
+    if pull * own >= 2:
+        slowest = math.ceil(2 / pull)
+        return (
+            slowest,
+            f"burn-in {slowest:,}: the slowest directions, held by γ alone, relax in 2/(εγ) updates",
+        )
+    time = "never (γ = 0)" if pull == 0 else f"in 2/(εγ) = {math.ceil(2 / pull):,} updates"
+    return own, (
+        f"burn-in {own:,}, as in the sweep: the slowest directions, held by γ alone, relax {time}, which was "
+        "not waited for; what they would add later is not in λ̂, and the verdict tells if it still drifts"
+    )
+
+
+def _draws(sweep: xr.Dataset, relative_se: float) -> tuple[int, int, str]:
+    """Draws and chains that bring the standard error to its target, within bounds, and the words for it."""
+    made = int(sweep.attrs["draws"]) * int(sweep.attrs["chains"])
+    chains = max(int(sweep.attrs["chains"]), _FEWEST_CHAINS)
+    wanted = made * (relative_se / _TARGET_SE) ** 2 / chains
+    most = _MOST_DRAWS * int(sweep.attrs["draws"])
+    draws = 10 * math.ceil(min(max(wanted, _FEWEST_DRAWS), most) / 10)
+    expected = relative_se * math.sqrt(made / (draws * chains))
+    return draws, chains, f"{chains} chains × {draws} draws: a standard error of about {expected:.1%} of λ̂"
+
+
+def _what_was_found(found: xr.Dataset, at: xr.Dataset, on_plateau: bool) -> str:
+    where = f"ε {float(at['step_size']):.3g}, nβ {float(at['n_beta']):.4g}, γ {float(at['localization']):.4g}"
+    total = found["plateau"].size
+    if on_plateau:
+        count = int(found["plateau"].sum())
+        return (
+            f"plateau: {count} of {total} grid points agree with their neighbours within {AGREE:.0%} or two "
+            f"standard errors; of these {where} has the smallest standard error, "
+            f"{float(at['relative_se']):.1%} of λ̂"
+        )
+    steady = found.where(found["step_plateau"])
+    if not bool(found["trusted"].any()):
+        why = "no grid point gives an LLC at any checkpoint"
+    elif bool(found["step_plateau"].any()):
+        least = float(steady["sensitivity"].min())
+        why = (
+            f"λ̂ depends on nβ and γ wherever ε is small enough, by {least:.0%} or more for a factor of "
+            f"{FACTOR:.0f}"
+            if math.isfinite(least)
+            else "no neighbour in nβ or γ gives an LLC at the same checkpoints"
+        )
+    elif float(found["relative_se"].where(found["trusted"]).min()) > AGREE:
+        why = f"standard errors are above {AGREE:.0%} of λ̂ everywhere; give the sweep more minutes"
+    else:
+        why = f"λ̂ still changes with ε by more than {AGREE:.0%} (and two standard errors)"
+    return f"no plateau found: {why}; the least bad is {where}"
+
+
+def _set_aside(sweep: xr.Dataset, chosen: xr.Dataset, most: int) -> list[str]:
+    """Which checkpoints give no LLC at the chosen point, and why not."""
+    words = []
+    for step in sweep[STEP].values:
+        if int(chosen["verdict"].sel(step=step)) != NOT_AN_LLC:
+            continue
+        everywhere = bool((sweep["verdict"].sel(step=step) == NOT_AN_LLC).all())
+        why = _reason(chosen.sel(step=step))
+        words.append(
+            f"no setting of the sweep gives an LLC at step {int(step):,}{why}"
+            if everywhere
+            else f"this point gives no LLC at step {int(step):,}, and no other serves more than {most} "
+            f"checkpoints{why}"
+        )
+    return words
+
+
+def _reason(at: xr.Dataset) -> str:
+    text = str(at["reason"].item()) if "reason" in at else ""
+    return f": {text}" if text else ""
+
+
+def _step_size_words(at: xr.Dataset) -> str:
+    bias, noise, bound = (float(at[name]) for name in ("step_bias", "step_bias_se", "step_bound"))
+    most = f"{bound:.0%}" if math.isfinite(bound) else "without limit (unstable)"
+    steepest = f"the steepest direction alone is biased by {most}"
+    if not math.isfinite(bias):
+        return f"ε {float(at['step_size']):.3g}: no other step size gives an LLC to compare with; {steepest}"
+    return (
+        f"ε {float(at['step_size']):.3g}: extrapolated to ε → 0, {bias:+.1%} ± {noise:.1%} of λ̂ comes from "
+        f"the step size; {steepest}"
+    )
+
+
+def _around(sweep: xr.Dataset, point: dict[str, int], name: str) -> str:
+    """What λ̂ would be one step to each side of the grid."""
+    symbol, values = _SYMBOLS[name], sweep[name].values
+    here = sweep.isel(point)
+    label = f"{symbol} {float(values[point[name]]):.4g}"
+    if len(values) == 1:
+        return f"{label} was the only one tried: how much λ̂ depends on it is unknown"
+    sides = []
+    for index in (point[name] - 1, point[name] + 1):
+        if not 0 <= index < len(values):
+            sides.append(f"no {'smaller' if index < 0 else 'larger'} {symbol} was tried")
+            continue
+        there = sweep.isel({**point, name: index})
+        both = np.isfinite(here["llc"]) & np.isfinite(there["llc"])
+        both &= (here["verdict"] != NOT_AN_LLC) & (there["verdict"] != NOT_AN_LLC)
+        if not bool(both.any()):
+            sides.append(f"at {float(values[index]):.4g} no LLC at the same checkpoints{_most_common(there)}")
+            continue
+        a, b = here["llc"].where(both, 0), there["llc"].where(both, 0)
+        change = float((a * (b - a)).sum() / (a * a).sum())
+        last = sweep[STEP].values[np.asarray(both)][-1]
+        sides.append(
+            f"{change:+.0%} at {float(values[index]):.4g} (step {int(last):,}: "
+            f"{float(a.sel(step=last)):.3g} → {float(b.sel(step=last)):.3g})"
+        )
+    return f"{label}: λ̂ changes by " + "; ".join(sides)
+
+
+def _most_common(at: xr.Dataset) -> str:
+    if "reason" not in at:
+        return ""
+    texts = Counter(str(text) for text in at["reason"].values if str(text))
+    return f" ({texts.most_common(1)[0][0]})" if texts else ""

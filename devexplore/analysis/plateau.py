@@ -1,0 +1,160 @@
+"""Where in a sweep λ̂ does not depend on the sampler's settings.
+
+Of the three settings, ε is a pure error, whose bias vanishes with ε; nβ and γ say at which scale the loss is
+looked at (a direction of curvature h counts by nβh/(nβh + γ)). So a step size can be wrong, while nβ and γ
+are a choice: where λ̂ hardly changes with them it hardly matters, and elsewhere one must say how much.
+"""
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float
+
+from devexplore.sampling.trust import NOT_AN_LLC
+from devexplore.schema import STEP
+
+AXES: Final = ("rung", "n_beta", "localization")
+"""Dimensions of the grid. ``rung`` counts step sizes upwards: ε differs from one (nβ, γ) to the next."""
+
+AGREE: Final = 0.10
+"""Relative difference that still counts as agreement (and so does twice its standard error)."""
+FACTOR: Final = 3.0
+"""Changes along nβ and γ are stated for this factor, whatever the spacing of the grid."""
+
+
+def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
+    """What a sweep says of each of its points, over (rung, n_beta, localization).
+
+    ``sweep`` holds llc, llc_se and verdict over (step, rung, n_beta, localization), step_size over the grid,
+    and the attribute h_max. Differences between two points are root mean squares over the checkpoints at
+    which both give an LLC (finite, verdict better than "not an LLC"), relative to the rms of λ̂. They count
+    as agreement up to 10 %, or twice their standard error.
+
+    covered: number of checkpoints with an LLC.
+    trusted: as many as at any point, and at least one.
+    relative_se: rms standard error ÷ rms λ̂. From 10 % on a point is too noisy to lie on a plateau.
+    step_bias, step_bias_se: how much of λ̂ comes from ε (signed, relative), by the line through this step
+        size and the next smaller one; at the smallest, or where that gives no LLC, the next larger one; else
+        NaN.
+    step_bound: the bias of the steepest direction, full-batch, exact on quadratics: 1/(1 − s/4) − 1 with
+        s = ε(nβ·h_max + γ); infinite from s = 4 on.
+    step_plateau: trusted, not too noisy, and step_bias agrees with 0 (if it is unknown: step_bound ≤ 10 %).
+    sensitivity: relative change of λ̂ for a factor of 3 in nβ or γ, the largest over the neighbours that give
+        an LLC; NaN without any.
+    plateau: on the step plateau, and agreeing with every neighbour in nβ and γ that gives an LLC, of which
+        there is at least one on each axis of more than one value.
+    """
+    ordered = sweep.transpose(STEP, ..., *AXES)
+    grid = _grid(ordered)
+    covered = (grid.valid & ~grid.blamed).sum(axis=0)
+    trusted = covered == max(covered.max(), 1)
+    relative_se = grid.relative(grid.se, grid.valid)
+    step_size = ordered["step_size"].transpose(*AXES).values
+    held = step_size * (
+        ordered["n_beta"].values[:, None] * sweep.attrs["h_max"] + ordered["localization"].values
+    )
+    bound = np.where(held < 4, 1 / (1 - np.minimum(held, 3.999) / 4) - 1, np.inf)
+    bias, bias_se, unbiased = _step_bias(grid, step_size)
+    sensitivity, steady = np.full(covered.shape, np.nan), np.ones(covered.shape, dtype=bool)
+    for axis, name in enumerate(AXES[1:], start=1):
+        if ordered.sizes[name] > 1:
+            change, agrees = _changes(grid, axis, np.log(ordered[name].values) / math.log(FACTOR))
+            sensitivity, steady = np.fmax(sensitivity, change), steady & agrees
+    step_plateau = trusted & (relative_se <= AGREE) & np.where(np.isnan(bias), bound <= AGREE, unbiased)
+    values = {
+        "covered": covered,
+        "trusted": trusted,
+        "relative_se": relative_se,
+        "step_size": step_size,
+        "step_bias": bias,
+        "step_bias_se": bias_se,
+        "step_bound": bound,
+        "step_plateau": step_plateau,
+        "sensitivity": sensitivity,
+        "plateau": step_plateau & steady,
+    }
+    coords = {name: ordered[name].values for name in AXES if name in ordered.coords}
+    return xr.Dataset({name: (AXES, value) for name, value in values.items()}, coords)
+
+
+class _Grid(NamedTuple):
+    llc: Float[np.ndarray, "step rung n_beta localization"]
+    se: Float[np.ndarray, "step rung n_beta localization"]
+    valid: Bool[np.ndarray, "step rung n_beta localization"]
+    """What is compared: where there is an LLC; or, if there is none in the whole sweep, every finite value.
+    """
+    blamed: Bool[np.ndarray, "step rung n_beta localization"]
+
+    def relative(
+        self, what: Float[np.ndarray, "step rung n_beta localization"], over: Bool[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "rung n_beta localization"]:
+        """rms of ``what`` over the checkpoints ``over``, relative to the rms of λ̂; NaN without any."""
+        size, scale = (np.where(over, value, 0) ** 2 for value in (what, self.llc))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.sqrt(size.sum(axis=0) / scale.sum(axis=0))
+
+    def neighbour(self, axis: int, side: int) -> "_Grid":
+        """The values at the next place along a grid axis; beyond the edge nothing is valid."""
+        index = np.arange(self.llc.shape[axis + 1]) + side
+        inside = (index >= 0) & (index < len(index))
+        moved = [np.take(values, np.clip(index, 0, len(index) - 1), axis=axis + 1) for values in self]
+        moved[2] = moved[2] & inside.reshape([-1 if i == axis + 1 else 1 for i in range(4)])
+        return _Grid(*moved)
+
+
+def _grid(sweep: xr.Dataset) -> _Grid:
+    llc, se = (sweep[name].values.astype(float) for name in ("llc", "llc_se"))
+    finite = np.isfinite(llc) & np.isfinite(se)
+    blamed = sweep["verdict"].values == NOT_AN_LLC
+    valid = finite & ~blamed
+    return _Grid(llc, se, valid if valid.any() else finite, blamed)
+
+
+def _step_bias(grid: _Grid, step_size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signed relative bias by linear extrapolation to ε = 0, its standard error, and whether it agrees with
+    0.
+    """
+    shape = grid.llc.shape[1:]
+    bias, bias_se = np.full((2, *shape), np.nan)
+    unbiased = np.zeros(shape, dtype=bool)
+    for side in (1, -1):  # the smaller step size comes last and takes the place of the larger one
+        other = grid.neighbour(0, side)
+        shared = grid.valid & other.valid
+        index = np.clip(np.arange(shape[0]) + side, 0, shape[0] - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = step_size / (step_size - step_size[index])
+            share = (np.where(shared, grid.llc - other.llc, 0) * reach).astype(float)
+            signed = (share * np.where(shared, grid.llc, 0)).sum(axis=0) / (
+                np.where(shared, grid.llc, 0) ** 2
+            ).sum(axis=0)
+            noise = grid.relative(np.hypot(grid.se, other.se) * np.abs(reach), shared)
+        known = shared.any(axis=0) & np.isfinite(signed)
+        agrees = grid.relative(np.nan_to_num(share), shared) <= np.maximum(AGREE, 2 * noise)
+        bias, bias_se = np.where(known, signed, bias), np.where(known, noise, bias_se)
+        unbiased = np.where(known, agrees, unbiased)
+    return bias, bias_se, unbiased
+
+
+def _changes(
+    grid: _Grid, axis: int, coordinate: Float[np.ndarray, " value"]
+) -> tuple[Float[np.ndarray, "rung n_beta localization"], Bool[np.ndarray, "rung n_beta localization"]]:
+    """Largest relative change per unit of ``coordinate`` towards a neighbour along ``axis``, and whether
+    there is a neighbour and every one agrees.
+    """
+    shape = grid.llc.shape[1:]
+    largest = np.full(shape, np.nan)
+    agree = np.ones(shape, dtype=bool)
+    for side in (-1, 1):
+        other = grid.neighbour(axis, side)
+        shared = grid.valid & other.valid
+        gap = np.abs(np.diff(coordinate))
+        gap = np.append(gap, np.inf) if side == 1 else np.insert(gap, 0, np.inf)
+        gap = gap.reshape([-1 if i == axis else 1 for i in range(3)])
+        change = grid.relative((grid.llc - other.llc) / gap, shared)
+        noise = grid.relative(np.hypot(grid.se, other.se) / gap, shared)
+        known = shared.any(axis=0)
+        largest = np.where(known, np.fmax(largest, change), largest)
+        agree &= ~known | (change <= np.maximum(AGREE, 2 * noise))
+    return largest, agree & np.isfinite(largest)
