@@ -84,6 +84,8 @@ class Verdicts(NamedTuple):
     """0 trusted, 1 doubtful, 2 not an LLC."""
     reasons: list[tuple[str, ...]]
     """In plain words with the numbers, the gravest first; empty where trusted."""
+    kinds: list[tuple[str, ...]]
+    """The same reasons in a few words without numbers, to be counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +107,10 @@ class Setting:
 
 
 class _Finding(NamedTuple):
-    """One accusation: its level, the checkpoints it holds for, and its words at one of them."""
+    """One accusation: its level and name, the checkpoints it holds for, and its words at one of them."""
 
     level: int
+    name: str
     where: Bool[np.ndarray, " step"]
     words: Callable[[int], str]
 
@@ -131,11 +134,13 @@ def judge(
     findings.sort(key=lambda finding: -finding.level)  # stable: among equals, in the order of the checks
     verdict = np.zeros(sweep.size, dtype=np.int8)
     reasons: list[list[str]] = [[] for _ in range(sweep.size)]
-    for level, where, words in findings:
+    kinds: list[list[str]] = [[] for _ in range(sweep.size)]
+    for level, name, where, words in findings:
         verdict[where] = np.maximum(verdict[where], level)
         for at in np.flatnonzero(where):
             reasons[at].append(words(int(at)))
-    return Verdicts(verdict, [tuple(each) for each in reasons])
+            kinds[at].append(name)
+    return Verdicts(verdict, [tuple(each) for each in reasons], [tuple(each) for each in kinds])
 
 
 class _Sweep:
@@ -167,15 +172,21 @@ def _no_value(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     nothing = ~np.isfinite(sweep["llc"])
     lost = nothing & ~np.isfinite(sweep["init_loss"]) & sweep.holds("init_loss")
     yield _Finding(
-        NOT_AN_LLC, lost, lambda _: "L(w*) is not a number: the weights or the loss are not finite"
+        NOT_AN_LLC,
+        "weights or loss not finite",
+        lost,
+        lambda _: "L(w*) is not a number: the weights or the loss are not finite",
     )
     diverged = sweep["diverged_chains"]
     blown = nothing & ~lost & (diverged > 0)
-    yield _Finding(NOT_AN_LLC, blown, lambda at: f"all {diverged[at]:.0f} chains diverged")
-    yield _Finding(NOT_AN_LLC, nothing & ~lost & ~blown, lambda _: "λ̂ has no value")
+    yield _Finding(
+        NOT_AN_LLC, "all chains diverged", blown, lambda at: f"all {diverged[at]:.0f} chains diverged"
+    )
+    yield _Finding(NOT_AN_LLC, "no value", nothing & ~lost & ~blown, lambda _: "λ̂ has no value")
     of = "" if sweep.setting.chains is None else f" of {sweep.setting.chains}"
     yield _Finding(
         DOUBTFUL,
+        "some chains diverged",
         ~nothing & (diverged > 0),
         lambda at: f"{diverged[at]:.0f}{of} chains diverged and are left out",
     )
@@ -187,6 +198,7 @@ def _unstable(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     fatal = stability >= limits.stability_fatal
     yield _Finding(
         NOT_AN_LLC,
+        "unstable step",
         fatal,
         lambda at: (
             f"the step is unstable: ε(nβ·h_max + γ) = {stability[at]:.3g}, and SGLD stands only below 4"
@@ -194,6 +206,7 @@ def _unstable(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     )
     yield _Finding(
         DOUBTFUL,
+        "step near its limit",
         ~fatal & (stability >= limits.stability),
         lambda at: (
             f"the step is near its limit: ε(nβ·h_max + γ) = {stability[at]:.3g} of 4 makes the stiffest "
@@ -215,6 +228,7 @@ def _forgotten(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     fatal = share >= limits.forgotten_fatal
     yield _Finding(
         NOT_AN_LLC,
+        "the loss upside down",
         fatal,
         lambda at: (
             f"chains sit {sweep.loss(excess, at)} above L(w*), above the {name}: "
@@ -223,6 +237,7 @@ def _forgotten(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     )
     yield _Finding(
         DOUBTFUL,
+        "chains forget what was learned",
         ~fatal & (share >= limits.forgotten),
         lambda at: (
             f"chains sit {sweep.loss(excess, at)} above L(w*): they forget {excess[at] / gap[at]:.0%} of "
@@ -252,6 +267,7 @@ def _upside_down(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
                 where[at] = True
     yield _Finding(
         NOT_AN_LLC,
+        "the loss upside down",
         where,
         lambda at: (
             f"chains sit at the same loss ({sweep.loss(mean_loss, at)}) whatever "
@@ -277,6 +293,7 @@ def _negative(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     llc, error = sweep["llc"], np.nan_to_num(sweep["llc_se"])
     yield _Finding(
         NOT_AN_LLC,
+        "below zero, so no local minimum",
         llc < -limits.negative_fatal * error,
         lambda at: (
             f"λ̂ = {llc[at]:.3g} ± {error[at]:.2g} is below zero: the chains found lower ground, "
@@ -295,6 +312,7 @@ def _ceiling(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     for level, where in ((NOT_AN_LLC, fatal), (DOUBTFUL, ~fatal & (share > limits.ceiling))):
         yield _Finding(
             level,
+            "above P/2",
             where,
             lambda at: (
                 f"λ̂ = {llc[at]:.3g} is above P/2 = {parameters / 2:.4g}, the most a minimum of {parameters} "
@@ -311,6 +329,7 @@ def _slope(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     fatal = matters & (lost > limits.slope_share_fatal * without)
     yield _Finding(
         NOT_AN_LLC,
+        "w* is no minimum",
         fatal,
         lambda at: (
             f"w* is no minimum: the slope there takes about {lost[at]:.2g} off λ̂, and leaves {llc[at]:.3g}"
@@ -318,6 +337,7 @@ def _slope(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     )
     yield _Finding(
         DOUBTFUL,
+        "w* is not quite a minimum",
         matters & ~fatal & (lost > limits.slope_share * without),
         lambda at: (
             f"w* is not quite a minimum: the slope there takes about {lost[at]:.2g} off λ̂, "
@@ -337,6 +357,7 @@ def _saddle(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
         downhill &= -pull * setting.step_size * setting.updates / 2 >= limits.saddle_growth
     yield _Finding(
         DOUBTFUL,
+        "w* is a saddle",
         downhill,
         lambda at: (
             f"w* is a saddle: the loss curves down from it (h_min = {h_min[at]:.2g}) more than γ holds "
@@ -358,6 +379,7 @@ def _distance(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
         pushed = spread / reached
     yield _Finding(
         DOUBTFUL,
+        "chains pushed outwards",
         pushed > limit,
         lambda at: (
             f"chains are pushed outwards: ‖w − w*‖² is {pushed[at]:.1f} times "
@@ -366,6 +388,7 @@ def _distance(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     )
     yield _Finding(
         DOUBTFUL,
+        "not local",
         relative > limits.relative_distance,
         lambda at: f"chains go {relative[at]:.1f} times as far from w* as w* is from zero: this is not local",
     )
@@ -376,6 +399,7 @@ def _drift(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     drift, z = sweep["half_drift"], sweep["half_drift_z"]
     yield _Finding(
         DOUBTFUL,
+        "chains still drift",
         (np.abs(z) > limits.drift_z) & (np.abs(drift) > limits.drift),
         lambda at: (
             f"chains still drift: λ̂ of the second half of the draws is {abs(drift[at]):.0%} "
@@ -388,10 +412,14 @@ def _mixing(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     """Chains that disagree, or draws too few to know the error bar."""
     rhat, ess = sweep["rhat"], sweep["ess"]
     yield _Finding(
-        DOUBTFUL, rhat > limits.rhat, lambda at: f"chains disagree: R̂ = {rhat[at]:.2f} > {limits.rhat:g}"
+        DOUBTFUL,
+        "chains disagree",
+        rhat > limits.rhat,
+        lambda at: f"chains disagree: R̂ = {rhat[at]:.2f} > {limits.rhat:g}",
     )
     yield _Finding(
         DOUBTFUL,
+        "too few effective draws",
         ess < limits.ess,
         lambda at: f"only {ess[at]:.1f} effective draws: the error bar is a guess",
     )
