@@ -1,22 +1,15 @@
-"""The whole measurement of one checkpoint."""
+"""The local learning coefficient of any network: one checkpoint, or many checkpoints and settings at once."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
-from devexplore.errors import InvalidSpec
-from devexplore.sampling.chains import ChainTraces, baseline_losses, run_chains
-from devexplore.sampling.estimator import LLCEstimate, llc_from_traces
-from devexplore.sampling.network import FlatNetwork, PerSampleLoss, evaluating
+from devexplore.sampling.engine import Engine, LLCResult
+from devexplore.sampling.execution import Execution
+from devexplore.sampling.network import PerSampleLoss
 from devexplore.sampling.rows import Progress
 from devexplore.sampling.spec import LLCSpec
-
-
-class LLCResult(NamedTuple):
-    traces: ChainTraces
-    estimate: LLCEstimate
+from devexplore.sampling.weights import Free
 
 
 def estimate_llc(
@@ -26,8 +19,10 @@ def estimate_llc(
     spec: LLCSpec,
     *,
     w_star: Mapping[str, Tensor] | None = None,
+    free: Free | None = None,
+    trivial_loss: float | None = None,
     baseline_batch: int = 256,
-    vectorize: bool | None = None,
+    execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> LLCResult:
     """Local learning coefficient λ̂(w*) = nβ·(E[L] − L(w*)) of any network, by SGLD at ``spec``.
@@ -37,36 +32,60 @@ def estimate_llc(
     data: tensors indexed along dimension 0 (say inputs and targets). L is the mean over all of them, and
         L(w*) comes from one pass over all of them. They move to the model's device; floats become float32.
     w_star: named weights (a ``state_dict``); None takes the model's own. The model itself is left as it was.
-    baseline_batch: samples at a time in the pass at w* (memory only; the result does not depend on it).
-    vectorize: see ``run_chains``.
+    free: the weights that move, as a pattern over parameter names (``"layers.0.*"``), several, or a mapping
+        from names to boolean masks; the others stay at w*. This is the weight-restricted LLC of Wang et al.
+        2024. None: all. The *data*-restricted LLC is this function on other ``data``.
+    trivial_loss: loss of a predictor that ignores its input; chains that rise above it are found out.
+    baseline_batch: samples at a time in passes over all data (memory only; the result does not depend on it).
+    execution: path, block size and memory budget (see ``Execution``).
     progress: called with (updates done, updates in all) every few dozen updates.
 
     Chains that diverge are marked in ``traces.status`` and left out of the estimate; they raise nothing.
 
     Raises InvalidSpec (data or loss of the wrong shape), NonFiniteWeights, CheckpointMismatch.
     """
-    sizes = {len(tensor) for tensor in data}
-    if not isinstance(data, tuple) or len(sizes) != 1 or 0 in sizes:
-        raise InvalidSpec(
-            f"data must be a tuple of tensors with the same number of samples, got {sorted(sizes)}."
-        )
-    if baseline_batch < 1:
-        raise InvalidSpec(f"baseline_batch must be at least 1, got {baseline_batch}.")
-    network = FlatNetwork(model, per_sample_loss, w_star)
-    data = tuple(_on_device(tensor, network.device) for tensor in data)
-    with evaluating(model):
-        baseline = baseline_losses(network, data, baseline_batch)
-        traces = run_chains(network, data, baseline, spec, vectorize=vectorize, progress=progress)
-    estimate = llc_from_traces(
-        traces.loss,
-        traces.baseline,
-        traces.status,
-        n_beta=spec.n_beta_for(len(baseline)),
-        distance=traces.distance,
-        anchor_norm=traces.anchor_norm,
+    engine = Engine(
+        model,
+        per_sample_loss,
+        data,
+        spec,
+        components=None if free is None else {"free": free},
+        trivial_loss=trivial_loss,
+        baseline_batch=baseline_batch,
+        execution=execution,
     )
-    return LLCResult(traces, estimate)
+    return engine.run([w_star], progress=progress)[0]
 
 
-def _on_device(tensor: Tensor, device: torch.device) -> Tensor:
-    return tensor.to(device, torch.float32 if tensor.is_floating_point() else tensor.dtype)
+def estimate_llcs(
+    model: nn.Module,
+    per_sample_loss: PerSampleLoss,
+    data: tuple[Tensor, ...],
+    spec: LLCSpec,
+    w_stars: Sequence[Mapping[str, Tensor]],
+    *,
+    grid: Sequence[LLCSpec] | None = None,
+    components: Mapping[str, Free | None] | None = None,
+    trivial_loss: float | None = None,
+    baseline_batch: int = 256,
+    execution: Execution | None = None,
+    progress: Progress | None = None,
+) -> list[LLCResult]:
+    """Many local learning coefficients as rows of one buffer, in order (checkpoint, grid point, component).
+
+    grid: specs that differ from ``spec`` in step_size, n_beta and localization only; None: ``spec`` alone.
+    components: {name: the weights that move} (None: all), for weight-restricted LLCs; None: all weights.
+
+    Otherwise as ``estimate_llc``, whose result each entry equals up to rounding.
+    """
+    engine = Engine(
+        model,
+        per_sample_loss,
+        data,
+        spec,
+        components=components,
+        trivial_loss=trivial_loss,
+        baseline_batch=baseline_batch,
+        execution=execution,
+    )
+    return engine.run(w_stars, grid=grid, progress=progress)

@@ -1,31 +1,47 @@
 """A network's loss as a function of rows of flat weights.
 
 Sampling moves *all* weights by the same rule, so it sees a network as one vector: a row of a float32 buffer.
-Here rows are turned back into named tensors and the loss and its gradient are taken, either for all rows in
-one vectorized call (small networks, where the cost is the number of kernel calls) or row by row (large ones).
+Here rows are turned back into named tensors and the loss and its gradient are taken: for all rows in one
+vectorized call (small networks, where the cost is the number of kernel calls) or row by row (large ones).
+Either is recorded once for each set of shapes, as a flat list of kernels, and replayed: that takes a fifth to
+a third off its cost, and says how much memory it needs (``required_bytes``).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from devexplore.errors import CheckpointMismatch, InvalidSpec, NonFiniteWeights
+from devexplore.sampling.weights import Free, free_mask
 
 PerSampleLoss = Callable[[Any, tuple[Tensor, ...]], Tensor]
 """(model, batch) → the loss of each sample in the batch, shape (batch,); batch is a tuple of tensors."""
+
+Path = Literal["vectorized", "sequential", "compiled"]
+"""How gradients are taken: all rows in one call, row by row, or row by row through ``torch.compile``."""
 
 Gradient = Callable[
     [Float[Tensor, "row parameter"], tuple[Tensor, ...], bool],
     tuple[Float[Tensor, " row"], Float[Tensor, "row parameter"]],
 ]
 """(weights, batch, batch is shared by all rows) → mean batch loss of each row and its gradient."""
+
+
+class Placed(NamedTuple):
+    """One checkpoint as the sampler sees it."""
+
+    anchor: Float[Tensor, " parameter"]
+    """w*, the sampled weights, flat, float32."""
+    fixed: dict[str, Tensor]
+    """What stays as it is: buffers, and parameters without ``requires_grad``."""
 
 
 class _LossModule(nn.Module):
@@ -51,98 +67,188 @@ class _LossModule(nn.Module):
 class FlatNetwork:
     """``model`` under ``per_sample_loss``, addressed by flat float32 weights.
 
-    The sampled weights are the model's parameters with ``requires_grad``; others, and buffers, stay fixed at
-    their values in ``w_star`` (or in the model). Tied parameters are one parameter.
+    The sampled weights are the model's parameters with ``requires_grad``. Tied parameters are one parameter.
+    With ``precision="bfloat16"`` forward and backward passes compute in bfloat16, from float32 weights.
 
-    Raises NonFiniteWeights, CheckpointMismatch (names or shapes of ``w_star`` are not the model's) and
-    InvalidSpec (nothing to sample).
+    Raises InvalidSpec (nothing to sample).
     """
 
-    def __init__(
-        self, model: nn.Module, per_sample_loss: PerSampleLoss, w_star: Mapping[str, Tensor] | None
-    ) -> None:
-        own = {name: tensor.detach() for name, tensor in model.state_dict(keep_vars=True).items()}
-        given = own if w_star is None else w_star
-        parameters = dict(model.named_parameters())
-        _check_weights(given, own, required=parameters)
+    def __init__(self, model: nn.Module, per_sample_loss: PerSampleLoss, precision: str = "float32") -> None:
+        self._own = {name: tensor.detach() for name, tensor in model.state_dict(keep_vars=True).items()}
+        self._parameters = dict(model.named_parameters())
         self._module = _LossModule(model, per_sample_loss)
-        sampled = {name: given[name] for name, p in parameters.items() if p.requires_grad}
+        sampled = {name: p for name, p in self._parameters.items() if p.requires_grad}
         if not sampled:
             raise InvalidSpec("The model has no parameter with requires_grad, so there is nothing to sample.")
-        self.device = next(iter(parameters.values())).device
-        self._names = [f"model.{name}" for name in sampled]
-        self._shapes = [tuple(tensor.shape) for tensor in sampled.values()]
+        self.device = next(iter(self._parameters.values())).device
+        self._reduced = precision == "bfloat16"
+        self._shapes = {name: tuple(tensor.shape) for name, tensor in sampled.items()}
         self._sizes = [tensor.numel() for tensor in sampled.values()]
-        self.anchor: Float[Tensor, " parameter"] = torch.cat(
-            [self._own_copy(t).reshape(-1) for t in sampled.values()]
-        )
-        aliases = {name for name, _ in model.named_parameters(remove_duplicate=False)} - set(parameters)
-        fixed = {
-            name: tensor for name, tensor in given.items() if name not in sampled and name not in aliases
-        }
-        self._fixed = {f"model.{name}": self._own_copy(tensor) for name, tensor in fixed.items()}
+        self.n_parameters = sum(self._sizes)
+        aliases = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+        self._aliases = aliases - set(self._parameters)
         self._recordings: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
-    @property
-    def n_parameters(self) -> int:
-        return self.anchor.numel()
+    def place(self, w_star: Mapping[str, Tensor] | None = None) -> Placed:
+        """One checkpoint's weights (None: the model's own), split into sampled and fixed.
+
+        Raises NonFiniteWeights and CheckpointMismatch (names or shapes are not the model's).
+        """
+        given = self._own if w_star is None else w_star
+        _check_weights(given, self._own, required=self._parameters)
+        anchor = torch.cat([self._own_copy(given[name]).reshape(-1) for name in self._shapes])
+        fixed = {
+            f"model.{name}": self._own_copy(tensor)
+            for name, tensor in given.items()
+            if name not in self._shapes and name not in self._aliases
+        }
+        return Placed(anchor, fixed)
+
+    def mask(self, free: Free | None) -> Bool[Tensor, " parameter"] | None:
+        """Which flat weights move; None where all do."""
+        return None if free is None else free_mask(free, self._shapes).to(self.device)
+
+    def losses(self, placed: Placed, batch: tuple[Tensor, ...]) -> Float[Tensor, " sample"]:
+        """The loss of each sample at w*, without gradient, in the precision of the chains."""
+        with torch.no_grad():
+            weights = self._named(self._computing(placed.anchor))
+            fixed = {name: self._computing(tensor) for name, tensor in placed.fixed.items()}
+            batch = tuple(self._computing(tensor) for tensor in batch)
+            return functional_call(self._module, weights | fixed, batch).float()
+
+    def gradient(self, path: Path, fixed: dict[str, Tensor]) -> Gradient:
+        """The function from rows of weights to losses and gradients, taken by this path."""
+        rows = self._vectorized if path == "vectorized" else self._row_by_row
+
+        def gradient(weights: Tensor, batch: tuple[Tensor, ...], shared: bool) -> tuple[Tensor, Tensor]:
+            return rows(path, weights, fixed, batch, shared)
+
+        return gradient
+
+    def required_bytes(
+        self, path: Path, placed: Placed, data: tuple[Tensor, ...], batch_size: int, rows: int
+    ) -> int:
+        """The most that forward and backward hold at once for this many rows (one, unless vectorized).
+
+        Nothing is computed. Raises RuntimeError where the loss cannot be recorded.
+        """
+        lead = (rows, batch_size) if path == "vectorized" else (batch_size,)
+        batch = tuple(tensor.new_zeros(lead + tensor.shape[1:]) for tensor in data)
+        weights = placed.anchor.expand(rows, -1) if path == "vectorized" else placed.anchor
+        function = self._rows_function(False) if path == "vectorized" else self._row_function()
+        with self._attention("sequential" if path == "compiled" else path):
+            return _peak_bytes(
+                make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(
+                    weights, placed.fixed, *batch
+                )
+            )
 
     def _own_copy(self, tensor: Tensor) -> Tensor:
         copy = tensor.detach().to(self.device)
         return copy.to(torch.float32) if copy.is_floating_point() else copy
 
-    def _named(self, weights: Float[Tensor, "*row parameter"]) -> dict[str, Tensor]:
-        pieces = weights.split(self._sizes, dim=-1)
-        rows = weights.shape[:-1]
-        shaped = [piece.reshape(rows + shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
-        return dict(zip(self._names, shaped, strict=True))
+    def _computing(self, tensor: Tensor) -> Tensor:
+        """In the precision of forward and backward passes."""
+        return tensor.bfloat16() if self._reduced and tensor.is_floating_point() else tensor
 
-    def losses(
-        self, weights: Float[Tensor, " parameter"], batch: tuple[Tensor, ...]
-    ) -> Float[Tensor, " sample"]:
-        """The loss of each sample at one row of weights, without gradient."""
+    def _named(self, weights: Float[Tensor, " parameter"]) -> dict[str, Tensor]:
+        pieces = weights.split(self._sizes)
+        shapes = self._shapes.items()
+        return {f"model.{name}": p.reshape(shape) for p, (name, shape) in zip(pieces, shapes, strict=True)}
+
+    def _row_function(self) -> Callable[..., tuple[Tensor, Tensor]]:
+        """Loss and gradient of one row of weights."""
+
+        def mean_loss(weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
+            return functional_call(self._module, self._named(weights) | fixed, batch).float().mean()
+
+        def loss_and_gradient(
+            weights: Tensor, fixed: dict[str, Tensor], *batch: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            fixed = {name: self._computing(tensor) for name, tensor in fixed.items()}
+            batch = tuple(self._computing(tensor) for tensor in batch)
+            gradient, loss = grad_and_value(mean_loss)(self._computing(weights), fixed, batch)
+            return loss, gradient.float()
+
+        return loss_and_gradient
+
+    def _rows_function(self, shared: bool) -> Callable[..., tuple[Tensor, Tensor]]:
+        one = self._row_function()
+
+        def losses_and_gradients(
+            weights: Tensor, fixed: dict[str, Tensor], *batch: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            in_dims = (0, None, *[None if shared else 0] * len(batch))
+            return vmap(one, in_dims=in_dims, randomness="error")(weights, fixed, *batch)
+
+        return losses_and_gradients
+
+    def _attention(self, path: Path) -> Any:
+        """Fused attention kernels have no vectorized form, and a slow backward pass in bfloat16 on CPU."""
+        plain = path == "vectorized" or (self._reduced and self.device.type == "cpu")
+        return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
+
+    def _vectorized(
+        self, path: Path, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...], shared: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and gradient of all rows in one call. A random layer raises: L must be a function of w."""
+        key = (path, shared, weights.shape, *(tensor.shape for tensor in batch))
+        if key not in self._recordings:
+            with self._attention(path):
+                self._recordings[key] = make_fx(self._rows_function(shared))(weights, fixed, *batch)
         with torch.no_grad():
-            return functional_call(self._module, self._named(weights) | self._fixed, batch)
+            return self._recordings[key](weights, fixed, *batch)
 
-    def _mean_loss(self, named: dict[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
-        return functional_call(self._module, named | self._fixed, batch).mean()
-
-    def vectorized(
-        self, weights: Float[Tensor, "row parameter"], batch: tuple[Tensor, ...], shared: bool
-    ) -> tuple[Float[Tensor, " row"], Float[Tensor, "row parameter"]]:
-        """Loss and gradient of all rows in one call. A random layer raises: L must be a function of w.
-
-        The call is recorded once per set of shapes and replayed, which takes a third off its cost in
-        small networks, where most time goes into deciding which kernels to call. The numbers are the same.
-        """
-        shapes = (shared, weights.shape, *(tensor.shape for tensor in batch))
-        if shapes not in self._recordings:
-
-            def loss_and_gradient(weights: Tensor, *batch: Tensor) -> tuple[Tensor, Tensor]:
-                in_dims = (0, None if shared else 0)
-                batched = vmap(grad_and_value(self._mean_loss), in_dims=in_dims, randomness="error")
-                gradients, losses = batched(self._named(weights), batch)
-                return losses, torch.cat([gradients[name].flatten(1) for name in self._names], dim=1)
-
-            # fused attention kernels have no vectorized form; the plain one has, with the same result
-            with sdpa_kernel(SDPBackend.MATH):
-                self._recordings[shapes] = make_fx(loss_and_gradient)(weights, *batch)
+    def _row_by_row(
+        self, path: Path, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...], shared: bool
+    ) -> tuple[Tensor, Tensor]:
+        rows = [batch] * len(weights) if shared else [tuple(t[i] for t in batch) for i in range(len(weights))]
+        key = (path, *(tensor.shape for tensor in rows[0]))
+        if key not in self._recordings:
+            self._recordings[key] = self._record_row(path, weights[0], fixed, rows[0])
+        losses, gradients = torch.empty(len(weights), device=weights.device), torch.empty_like(weights)
         with torch.no_grad():
-            return self._recordings[shapes](weights, *batch)
-
-    def sequential(
-        self, weights: Float[Tensor, "row parameter"], batch: tuple[Tensor, ...], shared: bool
-    ) -> tuple[Float[Tensor, " row"], Float[Tensor, "row parameter"]]:
-        """Loss and gradient row by row, by plain autograd."""
-        losses = torch.empty(len(weights), device=weights.device)
-        gradients = torch.empty_like(weights)
-        for row in range(len(weights)):
-            named = {name: leaf.detach().requires_grad_() for name, leaf in self._named(weights[row]).items()}
-            loss = self._mean_loss(named, batch if shared else tuple(tensor[row] for tensor in batch))
-            pieces = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
-            torch.cat([piece.reshape(-1) for piece in pieces], out=gradients[row])
-            losses[row] = loss.detach()
+            for row, (own_weights, own_batch) in enumerate(zip(weights, rows, strict=True)):
+                losses[row], gradients[row] = self._recordings[key](own_weights, fixed, *own_batch)
         return losses, gradients
+
+    def _record_row(
+        self, path: Path, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...]
+    ) -> Callable[..., Any]:
+        function = self._row_function()
+        with self._attention(path):
+            try:
+                recorded = make_fx(function)(weights, fixed, *batch)
+            except RuntimeError:  # a loss that branches on its numbers cannot be recorded
+                return function
+        return torch.compile(recorded) if path == "compiled" else recorded
+
+
+def _peak_bytes(recorded: GraphModule) -> int:
+    """The most bytes alive at once when the kernels run in order, each value freed after its last use."""
+    nodes = list(recorded.graph.nodes)
+    last_use = {used: node for node in nodes for used in node.all_input_nodes}
+    alive: dict[int, int] = {}  # references to each storage
+    sizes: dict[int, int] = {}
+    owner: dict[Any, set[int]] = {}
+    peak = 0
+    for node in nodes:
+        values = node.meta.get("val", ())
+        values = values if isinstance(values, tuple | list) else (values,)
+        storages = [value.untyped_storage() for value in values if isinstance(value, Tensor)]
+        owner[node] = {storage._cdata for storage in storages}
+        for storage in storages:
+            sizes[storage._cdata] = storage.nbytes()
+        for key in owner[node]:
+            alive[key] = alive.get(key, 0) + 1
+        peak = max(peak, sum(sizes[key] for key in alive))
+        for used in node.all_input_nodes:
+            if last_use[used] is node:
+                for key in owner.pop(used, ()):
+                    alive[key] -= 1
+                    if alive[key] == 0:
+                        del alive[key]
+    return peak
 
 
 def _check_weights(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_BLOCK_ELEMENTS = 2**20
+_BLOCK_ELEMENTS = 2**18
 _BLOCK_STEPS = 64
 
 

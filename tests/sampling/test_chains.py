@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from devexplore.errors import CheckpointMismatch, InvalidSpec, NonFiniteWeights
-from devexplore.sampling import ChainTraces, LLCSpec, estimate_llc
-from devexplore.sampling.chains import baseline_losses, run_chains
+from devexplore.sampling import ChainTraces, Engine, Execution, LLCSpec, estimate_llc, estimate_llcs
 from devexplore.sampling.network import FlatNetwork
-from devexplore.sampling.rows import Rows, run_rows
 
 SPEC = LLCSpec(
     step_size=1e-3,
@@ -50,14 +48,21 @@ def assert_same_walk(one: ChainTraces, other: ChainTraces) -> None:
 @pytest.mark.parametrize("batch_size", [16, 100])
 def test_vectorized_sequential_and_any_block_of_rows_walk_alike(batch_size: int) -> None:
     spec = LLCSpec(**{**vars(SPEC), "batch_size": batch_size})
-    data = regression_data()
-    network = FlatNetwork(small_network(), squared_error, None)
-    baseline = baseline_losses(network, data, 32)
-    together = run_chains(network, data, baseline, spec, vectorize=True)
+    data, model = regression_data(), small_network()
+
+    def walk(path: str, rows_per_block: int | None) -> ChainTraces:
+        execution = Execution(path=path, rows_per_block=rows_per_block)
+        return estimate_llc(model, squared_error, data, spec, execution=execution).traces
+
+    together = walk("vectorized", None)
     assert np.ptp(together.loss[:, -1]) > 0.01
-    for vectorize, rows_per_block in [(True, 1), (True, 2), (False, None), (False, 3)]:
-        other = run_chains(network, data, baseline, spec, vectorize=vectorize, rows_per_block=rows_per_block)
-        assert_same_walk(together, other)
+    for path, rows_per_block in [
+        ("vectorized", 1),
+        ("vectorized", 2),
+        ("sequential", None),
+        ("sequential", 3),
+    ]:
+        assert_same_walk(together, walk(path, rows_per_block))
 
 
 def test_a_seed_repeats_and_another_seed_does_not() -> None:
@@ -118,14 +123,14 @@ def potential(of_w: Callable[[Tensor], Tensor]) -> Callable[[Scalar, tuple[Tenso
     return lambda model, batch: of_w(model.w).sum().expand(len(batch[0]))
 
 
-@pytest.mark.parametrize("vectorize", [True, False])
+@pytest.mark.parametrize("path", ["vectorized", "sequential"])
 def test_beyond_the_stable_step_size_chains_are_marked_diverged_and_nothing_is_raised(
-    vectorize: bool,
+    path: str,
 ) -> None:
     # a = nβ·h + γ = 11: stable below ε = 4/11
     spec = LLCSpec(step_size=0.42, localization=1, n_beta=10, batch_size=1, chains=3, draws=300, burn_in=100)
     result = estimate_llc(
-        Scalar(), potential(lambda w: 0.5 * w**2), (torch.zeros(1),), spec, vectorize=vectorize
+        Scalar(), potential(lambda w: 0.5 * w**2), (torch.zeros(1),), spec, execution=Execution(path=path)
     )
     assert result.traces.status.tolist() == [1, 1, 1]
     assert result.estimate.diverged_chains == 3
@@ -136,48 +141,159 @@ def test_a_diverged_chain_is_retired_and_leaves_the_others_walking_as_without_it
     # with a quartic tail, a large step sends off those chains that happen to wander far
     spec = LLCSpec(step_size=1, localization=0, n_beta=1, batch_size=1, chains=16, draws=100, burn_in=100)
     loss, data = potential(lambda w: 0.5 * w**2 + 0.1 * w**4), (torch.zeros(1),)
-    traces, estimate = estimate_llc(Scalar(), loss, data, spec)
+    traces, estimate = estimate_llc(Scalar(), loss, data, spec)[:2]
     healthy = traces.status == 0
     assert 0 < healthy.sum() < 16
     assert estimate.diverged_chains == (~healthy).sum()
     assert np.isfinite(traces.loss[healthy]).all()
     assert np.isfinite(estimate.llc)
     assert np.isfinite(estimate.llc_se)
-    network = FlatNetwork(Scalar(), loss, None)
-    alone = run_chains(network, data, torch.zeros(1), spec, rows_per_block=1)
+    alone = estimate_llc(Scalar(), loss, data, spec, execution=Execution(rows_per_block=1)).traces
     np.testing.assert_array_equal(alone.status, traces.status)
     np.testing.assert_allclose(alone.loss[healthy], traces.loss[healthy], rtol=1e-3, atol=1e-6)
 
 
-def test_rows_of_two_checkpoints_and_two_grid_points_equal_their_runs_alone() -> None:
-    data = regression_data()
-    model = small_network()
-    first = FlatNetwork(model, squared_error, None)
-    moved = {name: 1.1 * tensor.detach() for name, tensor in model.named_parameters()}
-    second = FlatNetwork(model, squared_error, moved)
-    baselines = torch.stack([baseline_losses(network, data, 50) for network in (first, second)])
-    rows = Rows(
-        checkpoint=torch.tensor([0, 1, 1]),
-        step_size=torch.tensor([1e-3, 1e-3, 5e-4]),
-        n_beta=torch.tensor([30.0, 30.0, 60.0]),
-        localization=torch.tensor([5.0, 5.0, 50.0]),
-        keys=[(3, 0)] * 3,
+def test_checkpoints_grid_points_and_components_as_rows_equal_their_runs_alone() -> None:
+    data, model = regression_data(), small_network()
+    first = {name: tensor.detach() for name, tensor in model.named_parameters()}
+    second = {name: 1.1 * tensor for name, tensor in first.items()}
+    grid = [SPEC, LLCSpec(**{**vars(SPEC), "step_size": 5e-4, "n_beta": 60.0, "localization": 50.0})]
+    components = {"all": None, "last layer": "3.*"}
+    stacked = estimate_llcs(
+        model, squared_error, data, SPEC, [first, second], grid=grid, components=components
     )
-    anchors = torch.stack([first.anchor, second.anchor])
-    stacked = run_rows(first.vectorized, data, anchors, baselines, rows, SPEC)
-    for row, (network, changes) in enumerate(
-        [(first, {}), (second, {}), (second, {"step_size": 5e-4, "n_beta": 60.0, "localization": 50.0})]
-    ):
-        spec = LLCSpec(**{**vars(SPEC), "chains": 1, **changes})
-        alone = run_chains(network, data, baselines[int(rows.checkpoint[row])], spec)
-        np.testing.assert_allclose(stacked.loss[row].numpy(), alone.loss[0], rtol=2e-4)
+    alone = [
+        estimate_llc(model, squared_error, data, spec, w_star=w_star, free=free)
+        for w_star in (first, second)
+        for spec in grid
+        for free in components.values()
+    ]
+    assert len({round(result.estimate.llc, 3) for result in alone}) == 8
+    for one, other in zip(stacked, alone, strict=True):
+        assert_same_walk(one.traces, other.traces)
+        assert one.estimate.llc == pytest.approx(other.estimate.llc, rel=1e-3)
+        assert one.checks.keys() == other.checks.keys()
+        assert one.checks["h_max"] == pytest.approx(other.checks["h_max"], rel=1e-3)
+
+
+def test_checkpoints_with_other_buffers_are_each_run_with_their_own() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    first = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    second = first | {"1.running_mean": first["1.running_mean"] + 3.0}
+    stacked = estimate_llcs(model, squared_error, regression_data(), SPEC, [first, second])
+    for w_star, result in zip((first, second), stacked, strict=True):
+        alone = estimate_llc(model, squared_error, regression_data(), SPEC, w_star=w_star)
+        assert_same_walk(result.traces, alone.traces)
+    assert not np.allclose(stacked[0].traces.loss, stacked[1].traces.loss, rtol=0.1)
+
+
+def test_a_grid_may_change_nothing_but_step_size_n_beta_and_localization() -> None:
+    other = LLCSpec(**{**vars(SPEC), "draws": 50})
+    with pytest.raises(InvalidSpec, match="step_size, n_beta, localization only"):
+        estimate_llcs(small_network(), squared_error, regression_data(), SPEC, [], grid=[other])
+
+
+def test_rows_stay_within_the_memory_and_a_single_row_that_does_not_fit_is_refused() -> None:
+    def rows(memory: str) -> int:
+        spec = LLCSpec(**{**vars(SPEC), "chains": 400})
+        engine = Engine(
+            small_network(),
+            squared_error,
+            regression_data(),
+            spec,
+            execution=Execution(memory=memory, path="vectorized"),
+        )
+        return engine.plan(None, 400).rows_per_block
+
+    assert 1 <= rows("1MB") < rows("4MB") <= 256
+    with pytest.raises(InvalidSpec, match=r"needs .* of memory and 0.01 MB are allowed: lower batch_size"):
+        rows("10KB")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"memory": "much"}, {"path": "fast"}, {"rows_per_block": 0}, {"memory": 0}]
+)
+def test_an_execution_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidSpec):
+        Execution(**wrong)  # type: ignore[arg-type]
+
+
+def test_free_weights_move_and_the_others_stay_at_w_star() -> None:
+    model = small_network()
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    mask = torch.zeros(4, 3, dtype=torch.bool)
+    mask[1] = True
+    engine = Engine(model, squared_error, regression_data(), SPEC, components={"row": {"0.weight": mask}})
+    seen: list[Tensor] = []
+    engine.run([None], observe=lambda draw, place, weights: seen.append(weights.clone()))
+    moved = (torch.stack(seen) - engine.anchor(None)).abs().amax(dim=(0, 1)) > 0
+    expected = torch.cat(
+        [mask.flatten() if n == "0.weight" else torch.zeros(s).bool().flatten() for n, s in shapes.items()]
+    )
+    assert torch.equal(moved, expected)
+
+
+def test_patterns_that_fit_nothing_and_masks_of_another_shape_are_refused_by_name() -> None:
+    def estimate(free: object) -> None:
+        estimate_llc(small_network(), squared_error, regression_data(), SPEC, free=free)  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidSpec, match=r"no sampled parameter matches 'head\.\*'; there are 0\.weight"):
+        estimate("head.*")
+    with pytest.raises(InvalidSpec, match=r"mask of '3\.bias' must be boolean of shape \(2,\)"):
+        estimate({"3.bias": torch.ones(3, dtype=torch.bool)})
+    with pytest.raises(InvalidSpec, match="no weight is left to move"):
+        estimate({"3.bias": torch.zeros(2, dtype=torch.bool)})
+
+
+def test_rmsprop_sgld_samples_the_same_target_as_sgld() -> None:
+    """On a quadratic of curvatures 1 … 100 both give ½Σ nβh/(nβh + γ), far below the unstable step size."""
+    curvature = torch.tensor([1.0, 3.0, 10.0, 30.0, 100.0])
+
+    class Bowl(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(5))
+
+    def loss(model: Bowl, batch: tuple[Tensor, ...]) -> Tensor:
+        return (0.5 * (curvature * model.w**2).sum()).expand(len(batch[0]))
+
+    spec = LLCSpec(
+        step_size=2e-4,
+        localization=5.0,
+        n_beta=20.0,
+        batch_size=1,
+        chains=64,
+        draws=1000,
+        burn_in=1000,
+        thinning=5,
+    )
+    truth = float((0.5 * 20 * curvature / (20 * curvature + 5)).sum())
+    for sampler in ("sgld", "rmsprop_sgld"):
+        result = estimate_llc(Bowl(), loss, (torch.zeros(1),), LLCSpec(**{**vars(spec), "sampler": sampler}))
+        assert result.estimate.llc_se < 0.02 * truth
+        assert abs(result.estimate.llc - truth) < 4 * result.estimate.llc_se + 0.03 * truth
+
+
+def test_bfloat16_passes_give_the_same_coefficient_within_rounding() -> None:
+    spec = LLCSpec(**{**vars(SPEC), "draws": 400, "burn_in": 100})
+    model, data = small_network(), regression_data(1000)
+    single = estimate_llc(model, squared_error, data, spec)
+    half = estimate_llc(model, squared_error, data, LLCSpec(**{**vars(spec), "precision": "bfloat16"}))
+    assert half.estimate.llc == pytest.approx(
+        single.estimate.llc, abs=0.1 * abs(single.estimate.llc) + single.estimate.llc_se
+    )
+    assert half.checks["h_max"] == pytest.approx(
+        single.checks["h_max"], rel=1e-6
+    )  # always in single precision
 
 
 def test_the_model_is_left_as_it_was_and_dropout_is_off_while_sampling() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2))
     model[0].eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    traces = estimate_llc(model, squared_error, regression_data(), SPEC, vectorize=True).traces
+    traces = estimate_llc(
+        model, squared_error, regression_data(), SPEC, execution=Execution(path="vectorized")
+    ).traces
     assert (traces.status == 0).all()
     assert [module.training for module in model.modules()] == [True, False, True, True]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -189,8 +305,7 @@ def test_frozen_weights_and_buffers_stay_where_w_star_puts_them() -> None:
     model[0].requires_grad_(False)
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     weights["1.running_mean"] += 3.0
-    network = FlatNetwork(model, squared_error, weights)
-    assert network.n_parameters == 4
+    assert FlatNetwork(model, squared_error).n_parameters == 4
     traces = estimate_llc(model, squared_error, regression_data(), SPEC, w_star=weights).traces
     model.load_state_dict(weights)
     model.eval()
@@ -211,10 +326,10 @@ def test_tied_weights_are_one_weight() -> None:
             return self.embed(inputs) + self.unembed(inputs)
 
     weights = {name: torch.ones(2, 3) for name in ("embed.weight", "unembed.weight")}
-    network = FlatNetwork(Tied(), squared_error, weights)
+    network = FlatNetwork(Tied(), squared_error)
     data = (torch.ones(4, 3), torch.zeros(4, 2))
     assert network.n_parameters == 6
-    assert float(network.losses(network.anchor, data)[0]) == pytest.approx(72.0)
+    assert float(network.losses(network.place(weights), data)[0]) == pytest.approx(72.0)
 
 
 def test_a_loss_that_cannot_be_vectorized_falls_back_to_the_sequential_path() -> None:
@@ -242,8 +357,10 @@ def test_fused_attention_is_vectorized_with_the_same_walk() -> None:
     torch.manual_seed(0)
     model = Attention()
     vectorized, sequential = (
-        estimate_llc(model, squared_error, regression_data(), SPEC, vectorize=vectorize, baseline_batch=100)
-        for vectorize in (True, False)
+        estimate_llc(
+            model, squared_error, regression_data(), SPEC, execution=Execution(path=path), baseline_batch=100
+        )
+        for path in ("vectorized", "sequential")
     )
     assert_same_walk(vectorized.traces, sequential.traces)
 
