@@ -41,7 +41,7 @@ def trust(llc: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
         coords={STEP: llc[STEP]},
         attrs=asdict(limits),
     )
-    wanted = ("init_loss", "spread", "half_drift_z", "h_max", "h_min", "stability", "slope_shift")
+    wanted = ("init_loss", "spread", "half_drift_z", "descent", "stability", "slope_shift")
     result.attrs["not_judged"] = [name for name in wanted if name not in checks]
     return result
 

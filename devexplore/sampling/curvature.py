@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy import integrate
 from torch import Tensor
 
 GradientAt = Callable[[Float[Tensor, "row parameter"]], Float[Tensor, "row parameter"]]
@@ -17,6 +18,7 @@ GradientAt = Callable[[Float[Tensor, "row parameter"]], Float[Tensor, "row param
 
 _DISPLACEMENT = 0.03
 _EXHAUSTED = 1e-6
+_DOUBLINGS, _GRID = 12, 12
 
 
 class Ritz(NamedTuple):
@@ -39,6 +41,8 @@ class Curvature(NamedTuple):
     """Largest Ritz value: H's largest eigenvalue, at most a little below it."""
     h_min: Float[np.ndarray, " row"]
     """Smallest Ritz value: not above 0 means that w* is flat or downhill somewhere."""
+    descent: Float[np.ndarray, " row"]
+    """How far the loss falls along the direction of ``h_min``, in its own unit; 0 where it curves up."""
     slope: Ritz
     """Ritz values and weights from the gradient g at w*."""
     gradient_norm: Float[np.ndarray, " row"]
@@ -54,7 +58,8 @@ def curvature(
     iterations: int = 12,
     seed: int = 0,
 ) -> Curvature:
-    """Lanczos at w* from a random vector and from the gradient; 4·iterations (+ 1) gradients a row.
+    """Lanczos at w* from a random vector and from the gradient; 4·iterations (+ 1) gradients a row, and some
+    dozens more where a row curves down.
 
     slope: ∇L at w* where it is known better than ``gradient`` gives it. A gradient over a subsample of m data
         is too long by its noise, E‖ĝ‖² = ‖g‖² + tr Cov/m, so give the one over all data here and let
@@ -64,18 +69,25 @@ def curvature(
     generator = torch.Generator().manual_seed(seed)
     # the same vector for every row: a checkpoint's result does not depend on its neighbours
     random = torch.randn(weights.shape[1], generator=generator, dtype=torch.float32).to(weights)
-    anywhere = lanczos(gradient, weights, random.expand_as(weights), free=free, iterations=iterations)
+    anywhere, low = lanczos(gradient, weights, random.expand_as(weights), free=free, iterations=iterations)
     slope = gradient(weights) if slope is None else slope
     slope = slope if free is None else slope * free
-    along = lanczos(gradient, weights, slope, free=free, iterations=iterations)
+    along, low_along = lanczos(gradient, weights, slope, free=free, iterations=iterations)
     seen = np.concatenate([anywhere.values, along.values], axis=1)
     known = np.isfinite(seen).any(axis=1) & torch.isfinite(slope).all(dim=1).cpu().numpy()
+    h_min, h_min_along = (_or(ritz.values, np.inf).min(axis=1) for ritz in (anywhere, along))
+    low[h_min_along < h_min] = low_along[h_min_along < h_min]
     return Curvature(
-        h_max=np.where(known, np.max(seen, axis=1, initial=-np.inf, where=np.isfinite(seen)), np.nan),
-        h_min=np.where(known, np.min(seen, axis=1, initial=np.inf, where=np.isfinite(seen)), np.nan),
+        h_max=np.where(known, _or(seen, -np.inf).max(axis=1), np.nan),
+        h_min=np.where(known, np.minimum(h_min, h_min_along), np.nan),
+        descent=np.where(known, _descent(gradient, weights, low, free), np.nan),
         slope=along,
         gradient_norm=slope.norm(dim=1).cpu().double().numpy(),
     )
+
+
+def _or(values: Float[np.ndarray, "row ritz"], instead: float) -> Float[np.ndarray, "row ritz"]:
+    return np.where(np.isfinite(values), values, instead)
 
 
 def lanczos(
@@ -85,15 +97,17 @@ def lanczos(
     *,
     free: Bool[Tensor, "row parameter"] | None = None,
     iterations: int = 12,
-) -> Ritz:
+) -> tuple[Ritz, Float[Tensor, "row parameter"]]:
     """Lanczos on the Hessian of each row at ``weights``, from ``start``, reorthogonalised against all before.
 
     Hv = (g(w + δv) − g(w − δv))/2δ with ‖v‖ = 1 and δ = 0.03 of the weights' root mean square: small against
     any single weight, large against rounding in float32 (do not hand in gradients of lower precision).
     Memory: ``iterations`` copies of ``weights``. The extreme eigenvalues converge first, fastest where they
     stand apart from the others, as a network's largest do. (Golub & Van Loan, Matrix Computations, ch. 10.)
+
+    Also gives the unit vector that belongs to each row's lowest Ritz value (zero in a row without values).
     """
-    free = torch.ones_like(weights, dtype=torch.bool) if free is None else free
+    free = _all_of(weights) if free is None else free
     iterations = min(iterations, weights.shape[1])
     delta = _displacement(weights, free)[:, None]
     basis = weights.new_zeros(len(weights), iterations, weights.shape[1])
@@ -116,7 +130,13 @@ def lanczos(
             ended = room <= k + 1
             vector, norm = vector.masked_fill(ended[:, None], 0), norm.masked_fill(ended, 0)
             beside[:, k] = norm
-    return _ritz(diagonal.cpu().double().numpy(), beside.cpu().double().numpy(), used.cpu().numpy())
+    tridiagonal = diagonal.cpu().double().numpy(), beside.cpu().double().numpy(), used.cpu().numpy()
+    ritz, lowest = _ritz(*tridiagonal)
+    return ritz, torch.einsum("rkp,rk->rp", basis, torch.from_numpy(lowest).to(basis))
+
+
+def _all_of(weights: Float[Tensor, "row parameter"]) -> Bool[Tensor, "row parameter"]:
+    return torch.ones_like(weights, dtype=torch.bool)
 
 
 def _displacement(
@@ -143,9 +163,12 @@ def _ritz(
     diagonal: Float[np.ndarray, "row ritz"],
     beside: Float[np.ndarray, "row ritz"],
     used: Bool[np.ndarray, "row ritz"],
-) -> Ritz:
-    """Eigenvalues of each row's tridiagonal matrix, and the squared first components of its eigenvectors."""
-    values, shares = np.full(diagonal.shape, np.nan), np.zeros(diagonal.shape)
+) -> tuple[Ritz, Float[np.ndarray, "row ritz"]]:
+    """Eigenvalues of each row's tridiagonal matrix with the squared first components of its eigenvectors, and
+    the eigenvector of the lowest.
+    """
+    values = np.full(diagonal.shape, np.nan)
+    shares, lowest = np.zeros(diagonal.shape), np.zeros(diagonal.shape)
     for row in range(len(diagonal)):
         size = int(used[row].sum())  # used ones come first
         d, e = diagonal[row, :size], beside[row, : max(size - 1, 0)]
@@ -153,7 +176,39 @@ def _ritz(
             continue
         theta, vectors = np.linalg.eigh(np.diag(d) + np.diag(e, 1) + np.diag(e, -1))
         values[row, :size], shares[row, :size] = theta, vectors[0] ** 2
-    return Ritz(values, shares)
+        lowest[row, :size] = vectors[:, 0]
+    return Ritz(values, shares), lowest
+
+
+def _descent(
+    gradient: GradientAt,
+    weights: Float[Tensor, "row parameter"],
+    direction: Float[Tensor, "row parameter"],
+    free: Bool[Tensor, "row parameter"] | None,
+) -> Float[np.ndarray, " row"]:
+    """L(w) − min of the loss's even part along ± direction, (L(w + tu) + L(w − tu))/2: what curvature alone,
+    without the slope, leads down to. The first valley is taken, and t goes no further than 2¹² first steps.
+    """
+    first = _displacement(weights, _all_of(weights) if free is None else free)
+
+    def slope(at: Float[Tensor, " row"]) -> Float[Tensor, " row"]:
+        shift = at[:, None] * direction
+        return ((gradient(weights + shift) - gradient(weights - shift)) / 2 * direction).sum(dim=1)
+
+    reach = first.clone()
+    for _ in range(_DOUBLINGS):
+        down = slope(reach) < 0
+        if not bool(down.any()):
+            break
+        reach = torch.where(down, 2 * reach, reach)
+    if bool((reach == first).all()):
+        return np.zeros(len(weights))
+    fractions = np.linspace(0, 1, _GRID + 1)
+    slopes = [torch.zeros_like(reach), *(slope(reach * fraction) for fraction in fractions[1:].tolist())]
+    heights = integrate.cumulative_simpson(
+        torch.stack(slopes, dim=1).cpu().double().numpy(), x=fractions, axis=1, initial=0
+    )
+    return np.maximum(-heights.min(axis=1), 0) * reach.cpu().double().numpy()
 
 
 def stability(

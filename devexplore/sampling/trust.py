@@ -72,9 +72,10 @@ class Thresholds:
     slope_errors: float = 2.0
     """Slopes that take off fewer standard errors of λ̂ than this are let pass."""
     saddle_growth: float = 1.0
-    """Where nβ·h_min + γ < 0, displacements grow by e to this power or more in the course of a chain."""
-    saddle_noise: float = 1e-3
-    """h_min counts as negative below −this·h_max: flat directions come out of float32 as ± rounding."""
+    """Where nβ·h_min + γ < 0, displacements grow by e to this power or more while a chain runs, and …"""
+    saddle_share: float = 0.1
+    """… the descent there takes off this share of λ̂ (without it). Optima of wide networks on noisy data are
+    shallow saddles, down to where the noise is fitted too, and their λ̂ is good."""
 
 
 class Verdicts(NamedTuple):
@@ -124,7 +125,7 @@ def judge(
 
     checks: named as in the store's /llc, along training in the order of steps: llc (the only one required),
         llc_se, rhat, ess, excess_loss, init_loss, relative_distance, spread, half_drift,
-        half_drift_z, diverged_chains, h_max, h_min, stability, slope_shift.
+        half_drift_z, diverged_chains, h_max, h_min, descent, stability, slope_shift.
 
     Some checks look at neighbours (is λ̂ the loss upside down?), so give a sweep whole.
     """
@@ -347,12 +348,15 @@ def _slope(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
 
 
 def _saddle(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
-    """Downhill curvature that γ does not hold, long enough to matter."""
-    setting, h_min = sweep.setting, sweep["h_min"]
+    """Downhill curvature that γ does not hold, for long enough and to a depth that matters."""
+    setting, llc, h_min = sweep.setting, sweep["llc"], sweep["h_min"]
     if setting.n_beta is None or setting.localization is None:
         return
     pull = setting.n_beta * h_min + setting.localization
-    downhill = (pull < 0) & (h_min < -limits.saddle_noise * np.abs(sweep["h_max"]))
+    # of a valley −½|h|t² + ct⁴, γ leaves this much of the depth
+    unheld = np.clip(pull / np.where(h_min < 0, setting.n_beta * h_min, -np.inf), 0, 1)
+    depth = setting.n_beta * sweep["descent"] * unheld**2
+    downhill = (depth > limits.saddle_share * (llc + depth)) & (depth > 2 * np.nan_to_num(sweep["llc_se"]))
     if setting.step_size is not None and setting.updates is not None:
         downhill &= -pull * setting.step_size * setting.updates / 2 >= limits.saddle_growth
     yield _Finding(
@@ -360,8 +364,8 @@ def _saddle(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
         "w* is a saddle",
         downhill,
         lambda at: (
-            f"w* is a saddle: the loss curves down from it (h_min = {h_min[at]:.2g}) more than γ holds "
-            f"(nβ·h_min + γ = {pull[at]:.3g})"
+            f"w* is a saddle: downhill from it (curvature {h_min[at]:.2g}) lies ground that takes about "
+            f"{depth[at]:.2g} off λ̂, and leaves {llc[at]:.3g}"
         ),
     )
 

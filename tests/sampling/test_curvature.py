@@ -67,7 +67,7 @@ def test_the_ritz_weights_give_the_moments_of_the_start_vector() -> None:
     """Σθᵏ·weight = vᵀHᵏv/‖v‖² for k up to 2m − 1."""
     hessian = matrix(SPECTRA["decaying"].double())
     start = torch.randn(1, 200, generator=torch.Generator().manual_seed(3))
-    ritz = lanczos(gradients(hessian[None], torch.zeros(1, 200)), torch.zeros(1, 200), start, iterations=3)
+    ritz, _ = lanczos(gradients(hessian[None], torch.zeros(1, 200)), torch.zeros(1, 200), start, iterations=3)
     unit = start[0].double() / start[0].double().norm()
     power = unit.clone()
     for k in range(6):
@@ -80,7 +80,7 @@ def test_the_ritz_weights_give_the_moments_of_the_start_vector() -> None:
 def test_a_start_that_touches_two_eigenvalues_ends_after_two_and_no_value_is_made_up() -> None:
     hessian = torch.diag(torch.tensor([1.0, 4.0, 9.0, 16.0]))[None]
     start = torch.tensor([[0.0, 3.0, 4.0, 0.0]])
-    ritz = lanczos(gradients(hessian, torch.zeros(1, 4)), torch.zeros(1, 4), start)
+    ritz, _ = lanczos(gradients(hessian, torch.zeros(1, 4)), torch.zeros(1, 4), start)
     np.testing.assert_allclose(ritz.values[0, :2], [4, 9], rtol=1e-4)
     np.testing.assert_allclose(ritz.weights[0, :2], [0.36, 0.64], rtol=1e-4)
     assert np.isnan(ritz.values[0, 2:]).all()
@@ -102,6 +102,25 @@ def test_a_slope_into_a_direction_that_nothing_holds_is_reported_as_such() -> No
     assert shift.unheld[0] == pytest.approx(0.5, rel=1e-4)
     # the direction that is held: a = 30, −nβ²g²/a·(1 − nβθ/2a)
     assert shift.shift[0] == pytest.approx(-25 * 16 / 30 * (1 - 20 / 60), rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0])
+def test_the_descent_from_a_saddle_is_its_depth_whatever_the_slope(scale: float) -> None:
+    """L = ½·3x² + y⁴/4 − s·y²/2 + slope·x + 0.1·y at 0: s²/4 deep along y, with h_min = −s."""
+
+    def gradient(weights: Tensor) -> Tensor:
+        x, y = weights.T
+        return torch.stack([3 * x + 0.5, y**3 - scale * y + 0.1], dim=1)
+
+    found = curvature(gradient, torch.zeros(1, 2))
+    assert found.h_min[0] == pytest.approx(-scale, rel=0.02)
+    assert found.descent[0] == pytest.approx(scale**2 / 4, rel=0.03)
+
+
+def test_where_the_loss_curves_up_there_is_no_descent() -> None:
+    hessians = torch.stack([matrix(torch.linspace(0.1, 3, 20).double()), torch.eye(20)])
+    found = curvature(gradients(hessians, torch.ones(2, 20)), torch.zeros(2, 20))
+    assert found.descent.tolist() == [0, 0]
 
 
 def test_stability_is_the_step_times_the_steepest_pull() -> None:
