@@ -249,7 +249,7 @@ def test_a_step_just_below_and_just_above_the_limit_is_named(
 
 @pytest.mark.parametrize(
     ("displacement", "level", "words"),
-    [(0.02, TRUSTED, ""), (0.22, DOUBTFUL, "not quite a minimum"), (0.6, NOT_AN_LLC, "w* is no minimum")],
+    [(0.02, TRUSTED, ""), (0.18, DOUBTFUL, "not quite a minimum"), (0.6, NOT_AN_LLC, "w* is no minimum")],
 )
 def test_a_w_star_beside_the_minimum_is_named_as_far_as_it_matters(
     displacement: float, level: int, words: str
