@@ -35,6 +35,9 @@ LOSSES: Final = "losses"
 METRICS: Final = "metrics"
 CHAINS: Final = "chains"
 LLC: Final = "llc"
+TRUST: Final = "trust"
+REFINED: Final = "refined"
+TOKEN_TRACES: Final = "token_traces"
 
 OUTPUT_KINDS: Final = ("log_probs", "predictions", "logits", "true_token_logit")
 """What of the model's output is kept, in the order in which essential dynamics prefers them."""

@@ -1,17 +1,20 @@
 """What a measurement is: a frozen spec with a function from one checkpoint's weights to arrays."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from devexplore.measure.subject import Subject
-from devexplore.store import Variable
+from devexplore.store import Store, Variable
 from devexplore.systems import Variable as NamedValues
 
 Arrays = Mapping[str, np.ndarray]
+
+Report = Callable[[float], None]
+"""Told the share of the work, from 0 to 1, that is done."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,34 @@ class Measurement(ABC):
     def groups(self, subject: Subject) -> Mapping[str, Layout]:
         """The groups this writes, in the order in which they are written."""
 
+    def together(self, subject: Subject) -> int:
+        """How many checkpoints are best measured in one call; what a kill loses is at most that many."""
+        return 1
+
     @abstractmethod
-    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
-        """Blocks of one checkpoint, by group. ``stored`` holds those of its groups that are on disk
-        already.
+    def measure(
+        self, subject: Subject, steps: Sequence[int], stored: Sequence[Mapping[str, Arrays]], report: Report
+    ) -> list[Mapping[str, Arrays]]:
+        """Blocks of each of these checkpoints, by group. ``stored`` holds, for each, those of its groups that
+        are on disk already. ``report`` is told the share of the work that is done, where it takes long.
         """
+
+    def finish(self, subject: Subject, store: Store) -> None:
+        """What can be said only when every checkpoint is measured; called at the end of each sweep."""
+        return
+
+
+class OneByOne(Measurement):
+    """A measurement of single checkpoints."""
+
+    @abstractmethod
+    def measure_one(self, subject: Subject, step: int) -> Mapping[str, Arrays]:
+        """Blocks of one checkpoint, by group."""
+
+    def measure(
+        self, subject: Subject, steps: Sequence[int], stored: Sequence[Mapping[str, Arrays]], report: Report
+    ) -> list[Mapping[str, Arrays]]:
+        return [self.measure_one(subject, step) for step in steps]
 
 
 def store_variable(values: NamedValues) -> Variable:

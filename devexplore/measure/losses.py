@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from devexplore import schema
-from devexplore.measure.base import Arrays, Layout, Measurement
+from devexplore.measure.base import Arrays, Layout, OneByOne
 from devexplore.measure.subject import Subject
 from devexplore.store import Variable
 from devexplore.systems.base import in_parts
 
 
 @dataclass(frozen=True)
-class TokenLosses(Measurement):
+class TokenLosses(OneByOne):
     """Per-token losses on the probe and ``test_loss`` on the system's held-out samples."""
 
     title: ClassVar[str] = "per-token losses"
@@ -47,7 +47,7 @@ class TokenLosses(Measurement):
             )
         }
 
-    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
+    def measure_one(self, subject: Subject, step: int) -> Mapping[str, Arrays]:
         system = subject.system
         model = subject.load(step)
         with torch.no_grad():

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from devexplore import schema
-from devexplore.measure.base import Arrays, Layout, Measurement, store_variable
+from devexplore.measure.base import Arrays, Layout, OneByOne, store_variable
 from devexplore.measure.subject import Subject
 from devexplore.systems import Variable
 
 
 @dataclass(frozen=True)
-class Metrics(Measurement):
+class Metrics(OneByOne):
     """Weight norm and the system's own metrics (ICL score, bigram score, singular values, k-gon …)."""
 
     title: ClassVar[str] = "metrics"
@@ -35,7 +35,7 @@ class Metrics(Measurement):
             **subject.system.metrics(model, subject.held_out),
         }
 
-    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
+    def measure_one(self, subject: Subject, step: int) -> Mapping[str, Arrays]:
         model = subject.load(step)
         with torch.no_grad():
             found = self._found(subject, model)

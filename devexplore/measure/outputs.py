@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from devexplore import schema
-from devexplore.measure.base import Arrays, Layout, Measurement
+from devexplore.measure.base import Arrays, Layout, OneByOne
 from devexplore.measure.subject import Subject
 from devexplore.store import Variable
 from devexplore.systems.base import check_kind, in_parts
@@ -18,7 +18,7 @@ FLOAT16_FROM = 1_000_000
 
 
 @dataclass(frozen=True)
-class Outputs(Measurement):
+class Outputs(OneByOne):
     """``kind``: ``log_probs``, ``logits``, ``true_token_logit`` (language), ``predictions``, ``logits``
     (the others); None takes the system's first choice.
     """
@@ -54,7 +54,7 @@ class Outputs(Measurement):
         coords = {"position": np.arange(shape[1]) if positions is None else positions}
         return {f"{schema.OUTPUTS}/{kind}": Layout({"output": output}, coords, {"kind": kind})}
 
-    def measure(self, subject: Subject, step: int, stored: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
+    def measure_one(self, subject: Subject, step: int) -> Mapping[str, Arrays]:
         kind = self.chosen(subject)
         model = subject.load(step)
         with torch.no_grad():

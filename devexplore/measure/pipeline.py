@@ -2,7 +2,8 @@
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from devexplore import schema
 from devexplore.errors import CheckpointNotFound, SchemaError
-from devexplore.measure.base import Arrays, Measurement
+from devexplore.measure.base import Arrays, Layout, Measurement
 from devexplore.measure.llc import LLC
 from devexplore.measure.losses import TokenLosses
 from devexplore.measure.metrics import Metrics
@@ -56,6 +57,7 @@ def measure(
             _write_probe(store, subject)
             for measurement in others:
                 _sweep(store, subject, measurement, _bar if progress else _silent)
+                measurement.finish(subject, store)
     for measurement in measurements:
         if isinstance(measurement, Outputs):
             with run.output_store() as store:
@@ -96,11 +98,11 @@ def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None 
     return run.dataset(f"{schema.OUTPUTS}/{measurement.chosen(subject)}")["output"]
 
 
-Sweeper = Callable[[Sequence[int], int, str], Iterable[int]]
-"""(steps to do, steps done before, title) → the steps, telling somebody how far they are."""
+Reporter = Callable[[str, int, int], AbstractContextManager[Callable[[float], object]]]
+"""(title, checkpoints done before, checkpoints in all) → what is told how many are done, parts included."""
 
 
-def _sweep(store: Store, subject: Subject, measurement: Measurement, over: Sweeper) -> None:
+def _sweep(store: Store, subject: Subject, measurement: Measurement, reporter: Reporter) -> None:
     """One measurement over all checkpoints."""
     layouts, checkpoints = measurement.groups(subject), subject.run.checkpoints
     sources = _sources(subject.run)
@@ -120,13 +122,30 @@ def _sweep(store: Store, subject: Subject, measurement: Measurement, over: Sweep
         for step in writer.measured.keys() & hashes.keys():
             writer.write(step, hashes[step], {})  # does nothing, but raises if the weights were others
     todo = [step for step in coarse_to_fine(list(hashes)) if _lacking(writers, step)]
-    for step in over(todo, len(hashes) - len(todo), measurement.title):
-        present = [group for group, writer in writers.items() if step in writer.measured]
-        stored = {group: _read_block(store, group, step, layouts[group].variables) for group in present}
-        blocks = measurement.measure(subject, step, stored)
-        for group, writer in writers.items():
-            if group not in stored:
-                writer.write(step, hashes[step], blocks[group])
+    if not todo:
+        return
+    before, at_once = len(hashes) - len(todo), measurement.together(subject)
+    with reporter(measurement.title, before, len(hashes)) as report:
+        for first in range(0, len(todo), at_once):
+            steps = todo[first : first + at_once]
+            stored = [_stored(store, writers, layouts, step) for step in steps]
+
+            def report_share(share: float, done: int = before + first, count: int = len(steps)) -> None:
+                report(done + share * count)
+
+            blocks = measurement.measure(subject, steps, stored, report_share)
+            for step, present, block in zip(steps, stored, blocks, strict=True):
+                for group in writers.keys() - present.keys():
+                    writers[group].write(step, hashes[step], block[group])
+            report_share(1.0)
+
+
+def _stored(
+    store: Store, writers: Mapping[str, GroupWriter], layouts: Mapping[str, Layout], step: int
+) -> Mapping[str, Arrays]:
+    """What is on disk already of a step that a kill left half done."""
+    present = [group for group, writer in writers.items() if step in writer.measured]
+    return {group: _read_block(store, group, step, layouts[group].variables) for group in present}
 
 
 def _sources(run: Run) -> dict[str, str]:
@@ -162,27 +181,25 @@ def coarse_to_fine(steps: Sequence[int]) -> list[int]:
     return ordered
 
 
-def _silent(steps: Sequence[int], before: int, title: str) -> Iterable[int]:
-    return steps
+@contextmanager
+def _silent(title: str, before: int, total: int) -> Iterator[Callable[[float], object]]:
+    yield lambda done: None
 
 
-def _bar(steps: Sequence[int], before: int, title: str) -> Iterable[int]:
-    total = before + len(steps)
-    with tqdm(total=total, initial=before, desc=f"{title:>16}", unit="checkpoint", dynamic_ncols=True) as bar:
-        for step in steps:
-            yield step
-            bar.update()
+@contextmanager
+def _bar(title: str, before: int, total: int) -> Iterator[Callable[[float], object]]:
+    words = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total_fmt} checkpoints [{elapsed}, {remaining} left]"
+    with tqdm(total=total, initial=before, desc=f"{title:>16}", bar_format=words, dynamic_ncols=True) as bar:
+        yield lambda done: bar.update(done - bar.n)
 
 
-def _reporting(progress: Progress) -> Sweeper:
-    def over(steps: Sequence[int], before: int, title: str) -> Iterable[int]:
-        total = before + len(steps)
+def _reporting(progress: Progress) -> Reporter:
+    @contextmanager
+    def reporter(title: str, before: int, total: int) -> Iterator[Callable[[float], object]]:
         progress(before, total, title)
-        for done, step in enumerate(steps, start=before + 1):
-            yield step
-            progress(done, total, title)
+        yield lambda done: progress(int(done), total, title)
 
-    return over
+    return reporter
 
 
 def _write_checkpoints(store: Store, run: Run) -> None:

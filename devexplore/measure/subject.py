@@ -9,6 +9,7 @@ from devexplore import schema, systems
 from devexplore.checkpoints import load_into
 from devexplore.errors import SchemaError
 from devexplore.run import Run
+from devexplore.sampling import Engine, Execution, LLCSpec
 from devexplore.schema import RUN_FILE
 from devexplore.systems import Probe, System
 
@@ -24,6 +25,7 @@ class Subject:
         self.seed = int(run.recipe["seed"])
         self.system: System = systems.from_recipe(run.recipe, run.path)
         self.device = device
+        self._engines: dict[tuple[LLCSpec, Execution], Engine] = {}
         self.model: nn.Module = self.system.network().to(device).eval()
 
     @cached_property
@@ -47,6 +49,24 @@ class Subject:
     @cached_property
     def pool(self) -> tuple[Tensor, ...]:
         return tuple(tensor.to(self.device) for tensor in self.system.pool(self.system.pool_size, self.seed))
+
+    def engine(self, spec: LLCSpec, execution: Execution) -> Engine:
+        """The sampler of this network on its pool; one for equal arguments, so that what it recorded
+        and timed serves again.
+        """
+        key = (spec, execution)
+        if key not in self._engines:
+            self._engines[key] = Engine(
+                self.model,
+                self.system.per_sample_loss,
+                self.pool,
+                spec,
+                trivial_loss=self.system.trivial_loss,
+                trivial_name=self.system.trivial_name,
+                baseline_batch=self.system.eval_batch,
+                execution=execution,
+            )
+        return self._engines[key]
 
     def load(self, step: int) -> nn.Module:
         """The network with the weights of one checkpoint.

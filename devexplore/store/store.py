@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -140,6 +141,16 @@ class Store:
                 raise self._conflict(group, [f"other values of {', '.join(different)}"])
             return
         create_constant(path, group, values, coordinates, {**provenance(None, {}), **attrs})
+
+    def discard(self, group: str) -> None:
+        """Remove one group: for what is derived from other groups and about to be written anew."""
+        _check_name(group)
+        path = self._start_writing()
+        going = path.with_name(path.name + ".discarded")
+        shutil.rmtree(going, ignore_errors=True)  # what a killed process left
+        with translated_write_errors(path):
+            (path / group).rename(going)
+            shutil.rmtree(going)
 
     def verify(self) -> list[str]:
         """The damaged files (truncated, corrupted, missing), by reading all of them. Empty: all is well."""

@@ -74,6 +74,9 @@ class System(ABC):
     def batch_size(self) -> int:
         return self.spec.batch_size
 
+    trivial_name: ClassVar[str]
+    """What that predictor is called in a sentence, without article."""
+
     @property
     @abstractmethod
     def trivial_loss(self) -> float:

@@ -103,6 +103,7 @@ class DeepLinear(System):
     spec: DeepLinearSpec
     name: ClassVar[str] = "deep_linear"
     output_kinds: ClassVar[tuple[str, ...]] = ("predictions",)
+    trivial_name: ClassVar[str] = "predictor of zero"
     loss_units: ClassVar[str] = "half squared error"
     eval_batch: ClassVar[int] = 65_536
     held_out_size: ClassVar[int] = 4096

@@ -149,6 +149,7 @@ class Language(System):
     spec: LanguageSpec
     name: ClassVar[str] = "language"
     output_kinds: ClassVar[tuple[str, ...]] = ("log_probs", "logits", "true_token_logit")
+    trivial_name: ClassVar[str] = "uniform predictor"
     loss_units: ClassVar[str] = "nats"
     eval_batch: ClassVar[int] = 32
     pool_size: ClassVar[int] = 4096

@@ -130,6 +130,7 @@ class RegressionTransformer(nn.Module):
 class Regression(System):
     name: ClassVar[str] = "regression"
     output_kinds: ClassVar[tuple[str, ...]] = ("predictions", "logits")
+    trivial_name: ClassVar[str] = "predictor of zero"
     loss_units: ClassVar[str] = "squared error"
     eval_batch: ClassVar[int] = 1024
     pool_size: ClassVar[int] = 16_384

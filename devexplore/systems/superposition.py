@@ -89,6 +89,7 @@ class Superposition(System):
     spec: SuperpositionSpec
     name: ClassVar[str] = "superposition"
     output_kinds: ClassVar[tuple[str, ...]] = ("predictions",)
+    trivial_name: ClassVar[str] = "best constant prediction"
     loss_units: ClassVar[str] = "squared error"
     eval_batch: ClassVar[int] = 65_536
     pool_size: ClassVar[int] = 10_000

@@ -21,12 +21,15 @@ from devexplore.errors import (
     DamagedCheckpoint,
     InvalidSpec,
     NonFiniteWeights,
+    NotMeasured,
     NotWritable,
     StoreConflict,
     UntrustedCheckpoint,
 )
-from devexplore.measure import ensure_outputs, llc
+from devexplore.measure import ensure_outputs
 from devexplore.measure.pipeline import coarse_to_fine
+from devexplore.measure.subject import Subject
+from devexplore.sampling import Engine
 from devexplore.systems import language
 from devexplore.upkeep import pack_run
 
@@ -59,10 +62,10 @@ def unchanged_but_refused(error, path: Path, contents, *measurements) -> str:
 
 def test_every_group_is_there_at_every_checkpoint_as_the_schema_says(measured: dx.Run):
     kind = systems.from_recipe(measured.recipe, measured.path).output_kinds[0]
-    groups = ["chains", "checkpoints", "llc", "losses", "metrics", f"outputs/{kind}", "probe"]
+    groups = ["chains", "checkpoints", "llc", "losses", "metrics", f"outputs/{kind}", "probe", "trust"]
     assert list(measured.groups) == groups
     schema.check(measured.tree)
-    for group in groups[:-1]:
+    for group in set(groups) - {"probe"}:
         assert measured.dataset(group)["step"].values.tolist() == steps(measured)
         hashes = measured.dataset(group)["content_hash"].values
         assert hashes.tolist() == [measured.checkpoints.content_hash(step) for step in steps(measured)]
@@ -71,7 +74,7 @@ def test_every_group_is_there_at_every_checkpoint_as_the_schema_says(measured: d
 def test_nothing_finite_is_stored_as_nan(measured: dx.Run):
     for group in ("checkpoints", "losses", "metrics", "chains", "llc"):
         for name, variable in measured.dataset(group).data_vars.items():
-            if variable.dtype.kind == "f" and name not in ("rhat",):
+            if variable.dtype.kind == "f" and name not in ("rhat", "half_drift", "half_drift_z"):
                 assert np.isfinite(variable.values).all(), f"{group}/{name}"
 
 
@@ -206,11 +209,11 @@ class Interrupted(dx.TokenLosses):
     done: ClassVar[list[int]] = []
     stop_after: ClassVar[int] = 10**9
 
-    def measure(self, subject, step, stored):
+    def measure_one(self, subject, step):
         if len(self.done) == self.stop_after:
             raise KeyboardInterrupt
         self.done.append(step)
-        return super().measure(subject, step, stored)
+        return super().measure_one(subject, step)
 
 
 def test_an_interrupted_sweep_goes_on_and_redoes_nothing(trained_run, monkeypatch: pytest.MonkeyPatch):
@@ -254,8 +257,8 @@ def test_after_a_kill_between_chains_and_llc_the_stored_chains_are_summarised(
     path = measured_run("regression")
     expected = dx.open(path).dataset("llc").load()
     shutil.rmtree(path / schema.STORE_FOLDER / schema.LLC)
-    monkeypatch.setattr(llc, "estimate_llc", no_chains)
-    xr.testing.assert_equal(measure(path, dx.LLC(short_chains)).dataset("llc"), expected)
+    monkeypatch.setattr(Engine, "run", no_chains)
+    xr.testing.assert_allclose(measure(path, dx.LLC(short_chains)).dataset("llc"), expected, rtol=1e-6)
 
 
 def test_lost_chains_are_run_again_with_the_same_numbers(measured_run, short_chains):
@@ -461,3 +464,57 @@ def test_outputs_of_a_language_run_need_its_probe_and_not_its_text(
 
     monkeypatch.setattr(language, "read_text", no_text)
     xr.testing.assert_equal(ensure_outputs(dx.open(path)), expected)
+
+
+def test_checkpoints_are_stacked_as_rows_and_give_what_each_gives_alone(trained_run, short_chains):
+    path = trained_run("deep_linear")
+    subject = Subject(dx.open(path), torch.device("cpu"))
+    measurement = dx.LLC(short_chains)
+    assert measurement.together(subject) > 1
+    stacked = measurement.measure(subject, STEPS, [{}] * len(STEPS), lambda share: None)
+    for step, blocks in zip(STEPS, stacked, strict=True):
+        (alone,) = measurement.measure(subject, [step], [{}], lambda share: None)
+        for group, arrays in alone.items():
+            for name, values in arrays.items():
+                np.testing.assert_allclose(blocks[group][name], values, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_a_checkpoint_that_is_not_finite_is_named_and_does_not_end_the_sweep(trained_run, short_chains):
+    path = trained_run("superposition")
+    file = path / "checkpoints" / "step_00000003.safetensors"
+    save_file({name: torch.full_like(tensor, torch.nan) for name, tensor in load_file(file).items()}, file)
+    run = measure(path, dx.LLC(short_chains))
+    found, verdicts = run.dataset("llc"), run.dataset("trust")
+    assert np.isnan(found["llc"].sel(step=3))
+    assert np.isfinite(found["llc"].drop_sel(step=3)).all()
+    assert verdicts["verdict"].sel(step=3) == 2
+    assert "not finite" in str(verdicts["reason"].sel(step=3).item())
+    assert (run.dataset("chains")["status"].sel(step=3) == schema.CHAIN_DIVERGED).all()
+
+
+def test_verdicts_follow_when_more_checkpoints_are_measured(trained_run, short_chains):
+    path = trained_run("superposition")
+    late = path / "checkpoints" / "step_00000006.safetensors"
+    aside = late.rename(path / "aside")
+    assert measure(path, dx.LLC(short_chains)).dataset("trust")["step"].values.tolist() == STEPS[:-1]
+    aside.rename(late)
+    run = measure(path, dx.LLC(short_chains))
+    assert run.dataset("trust")["step"].values.tolist() == STEPS
+    assert (
+        run.dataset("trust")["content_hash"].values.tolist()
+        == run.dataset("llc")["content_hash"].values.tolist()
+    )
+
+
+def test_calibrated_settings_stand_below_those_stated_and_above_the_systems(trained_run, short_chains):
+    path = trained_run("superposition")
+    with pytest.raises(NotMeasured, match="devexplore calibrate"):
+        measure(path, dx.LLC(calibrated=True))
+    (path / "calibration.json").write_text('{"llc": {"n_beta": 33.0, "chains": 5}, "reasons": []}')
+    subject = Subject(dx.open(path), torch.device("cpu"))
+    chosen = dx.LLC({"chains": 2}, calibrated=True).sampler(subject)
+    assert (chosen.n_beta, chosen.chains, chosen.batch_size) == (
+        33.0,
+        2,
+        subject.system.llc_defaults["batch_size"],
+    )

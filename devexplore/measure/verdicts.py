@@ -1,0 +1,68 @@
+"""The verdict on every estimate of a run's LLC, kept beside it for readers of the store.
+
+Some checks look at neighbours along training, so a verdict is said of the whole curve, when a sweep ends.
+Views judge anew (it takes a millisecond); this copy serves those who open the store with xarray alone.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+import xarray as xr
+
+from devexplore import schema
+from devexplore.sampling.trust import VERDICT_WORDS, Setting, Thresholds, judge
+from devexplore.store import Store, Variable, provenance
+from devexplore.systems import System
+
+
+def write_verdicts(store: Store, system: System) -> None:
+    """Write the group /trust: verdict and reason at every step of /llc, the thresholds as attributes.
+
+    One that was written of fewer checkpoints, or by other thresholds, is replaced.
+    """
+    llc = store.open()[schema.LLC].to_dataset().load()
+    limits = Thresholds()
+    found = judge(
+        {str(name): values.values for name, values in llc.data_vars.items()}, setting(llc, system), limits
+    )
+    reasons = ["; ".join(words) for words in found.reasons]
+    tree = store.open()
+    if f"/{schema.TRUST}" in tree.groups:
+        held = tree[schema.TRUST].to_dataset()
+        same_steps = np.array_equal(held[schema.STEP], llc[schema.STEP])
+        if (
+            same_steps
+            and np.array_equal(held["verdict"], found.verdict)
+            and list(held["reason"].values) == reasons
+        ):
+            return
+        store.discard(schema.TRUST)
+    layout = {
+        "verdict": Variable(
+            (),
+            (),
+            np.dtype(np.int8),
+            {"long_name": ", ".join(f"{code} {word}" for code, word in enumerate(VERDICT_WORDS))},
+        ),
+        "reason": Variable((), (), str, {"long_name": "why, the gravest first"}),
+    }
+    writer = store.writer(schema.TRUST, asdict(limits), layout, {}, asdict(limits), provenance(None, {}))
+    hashes = dict(zip(llc[schema.STEP].values.tolist(), llc[schema.CONTENT_HASH].values, strict=True))
+    for step, verdict, reason in zip(hashes, found.verdict, reasons, strict=True):
+        writer.write(step, str(hashes[step]), {"verdict": verdict, "reason": reason})
+
+
+def setting(llc: xr.Dataset, system: System) -> Setting:
+    """How the chains of this group were run."""
+    attrs = llc.attrs
+    return Setting(
+        n_beta=float(attrs["n_beta"]),
+        localization=float(attrs["localization"]),
+        step_size=float(attrs["step_size"]),
+        updates=int(attrs["burn_in"]) + int(attrs["draws"]) * int(attrs["thinning"]),
+        chains=int(attrs["chains"]),
+        n_parameters=int(attrs["n_parameters"]),
+        trivial_loss=float(attrs["trivial_loss"]),
+        trivial_name=str(attrs["trivial_name"]),
+        loss_units=system.loss_units,
+    )
