@@ -107,25 +107,33 @@ def devinterp_llc(
     )
 
 
-def devinterp_language_llc(
-    model: nn.Module,
-    token_loss: Callable[[nn.Module, Tensor], Tensor],
-    tokens: Tensor,
-    spec: LLCSpec,
-    folder: Path,
-) -> Mapping[str, Any]:
-    """devinterp 2.0.1 at the settings of ``spec`` on sequences of tokens; its chains go to ``folder``."""
+def token_dataset(tokens: Tensor) -> Any:
+    """Sequences of tokens as devinterp 2.0.1 takes them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from datasets import Dataset as TokenDataset
+
+        return TokenDataset.from_dict({"input_ids": tokens.tolist()}).with_format("torch")
+
+
+def devinterp_language_llc(
+    model: nn.Module,
+    token_loss: Callable[[nn.Module, Tensor], Tensor],
+    dataset: Any,
+    spec: LLCSpec,
+    folder: Path,
+) -> Mapping[str, Any]:
+    """devinterp 2.0.1 at the settings of ``spec`` on a ``token_dataset``; its chains go to ``folder``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         from devinterp.slt.llc import llc
 
         found = llc(
             model,
-            TokenDataset.from_dict({"input_ids": tokens.tolist()}).with_format("torch"),
+            dataset,
             {},
             lr=spec.step_size,
-            n_beta=spec.n_beta_for(len(tokens)),
+            n_beta=spec.n_beta_for(len(dataset)),
             localization=spec.localization,
             loss_fn=token_loss,
             num_chains=spec.chains,

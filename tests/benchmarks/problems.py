@@ -8,6 +8,7 @@ from torch import Tensor, nn
 import devexplore as dx
 from devexplore.measure.subject import Subject
 from devexplore.sampling import PerSampleLoss
+from devexplore.systems import System
 
 
 class Problem(NamedTuple):
@@ -74,6 +75,10 @@ def reduced_rank() -> Problem:
 
 def bundled(name: str) -> Problem:
     """The last checkpoint of a bundled run with its pool of training data."""
+    return bundled_subject(name)[0]
+
+
+def bundled_subject(name: str) -> tuple[Problem, System]:
     subject = Subject(dx.open(name), torch.device("cpu"))
     step = subject.run.checkpoints.steps[-1]
-    return Problem(subject.load(step), subject.system.per_sample_loss, subject.pool)
+    return Problem(subject.load(step), subject.system.per_sample_loss, subject.pool), subject.system

@@ -4,18 +4,22 @@ Run with ``pytest tests/benchmarks --benchmark-only``; times are reported, never
 that both sides did the same work: the same chains' mean loss, within their errors.
 """
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from time import process_time
 
 import numpy as np
 import pytest
 
-from devexplore.sampling import LLCSpec, estimate_llc
+from devexplore.sampling import Execution, LLCSpec, estimate_llc, estimate_llcs
+from devexplore.sampling.engine import Engine
 
-from .peers import PeerLLC, devinterp_llc, fast_loader, require_devinterp
+from .peers import PeerLLC, devinterp_llc, fast_loader, require_devinterp, usual_loader
 from .problems import Problem, bundled, deep_linear_trajectory
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.benchmark(timer=process_time)]
 
 DEEP_LINEAR = LLCSpec(
     step_size=1e-4, n_beta=200, localization=1, batch_size=128, chains=8, draws=600, burn_in=0
@@ -43,22 +47,38 @@ def seconds(value: float) -> str:
     return f"{value:.3g} s"
 
 
-@pytest.mark.parametrize(("chains", "steps"), [(8, 600), (64, 300), (256, 150)])
-@pytest.mark.parametrize("loader", ["usual loader", "fast loader"])
-def test_300_parameter_network(race, report, trajectory, chains: int, steps: int, loader: str) -> None:
-    """One checkpoint; the whole call, with the pass at w* over all data (devinterp: over a few batches)."""
+@pytest.mark.parametrize("chains", [8, 64, 256])
+@pytest.mark.parametrize("loader", [usual_loader, fast_loader])
+def test_300_parameter_network(race, report, trajectory, chains: int, loader: Callable) -> None:
+    """What one more step of one more chain costs, without what comes before the first."""
     problem, _ = trajectory
-    ours = replace(DEEP_LINEAR, chains=chains, draws=steps)
-    theirs = replace(DEEP_LINEAR, chains=2, draws=200)
-    loaders = {} if loader == "usual loader" else {"loader": fast_loader}
+    steps, few = 38_400 // chains, replace(DEEP_LINEAR, chains=2)
+    engine = Engine(*problem, replace(DEEP_LINEAR, chains=chains, draws=steps), look_at_curvature=False)
+    baseline = engine.baseline(None)  # shared by all rounds, as is the plan
     times = race(
-        lambda: estimate_llc(*problem, ours),
-        lambda: devinterp_llc(*problem, theirs, **loaders),
-        rounds=7,
+        lambda: engine.run([None], baselines=[baseline]),
+        lambda: devinterp_llc(*problem, replace(few, draws=204), loader=loader),
+        startup=(lambda: None, lambda: devinterp_llc(*problem, replace(few, draws=4), loader=loader)),
+        rounds=9,
         per=(chains * steps, 2 * 200),
     )
     report(
-        f"300-parameter deep linear network, {chains} chains, per step and chain ({loader})",
+        f"300-parameter deep linear network, {chains} chains, per step and chain "
+        f"({loader.__name__.replace('_', ' ')})",
+        seconds(np.median(times.ours)),
+        seconds(np.median(times.theirs)),
+        f"{times.ratio:.1f} ({times.spread})",
+    )
+
+
+def test_whole_call(race, report, trajectory) -> None:
+    """One checkpoint, 8 chains × 600 steps, from the call to the verdict."""
+    problem, _ = trajectory
+    times = race(
+        lambda: estimate_llc(*problem, DEEP_LINEAR), lambda: devinterp_llc(*problem, DEEP_LINEAR), rounds=5
+    )
+    report(
+        "same, whole call: 8 chains × 600 steps and every check",
         seconds(np.median(times.ours)),
         seconds(np.median(times.theirs)),
         f"{times.ratio:.1f} ({times.spread})",
@@ -81,9 +101,6 @@ def test_whole_trajectory(race, report, trajectory) -> None:
     """40 checkpoints × 8 chains × 600 steps, to the end on both sides: nothing is extrapolated."""
     problem, weights = trajectory
 
-    def ours() -> list:
-        return [estimate_llc(*problem, DEEP_LINEAR, w_star=w_star) for w_star in weights]
-
     def theirs() -> list[PeerLLC]:
         found = []
         for w_star in weights:
@@ -91,7 +108,7 @@ def test_whole_trajectory(race, report, trajectory) -> None:
             found.append(devinterp_llc(*problem, DEEP_LINEAR))
         return found
 
-    times = race(ours, theirs, rounds=1, warmup_rounds=0)
+    times = race(lambda: estimate_llcs(*problem, DEEP_LINEAR, weights), theirs, rounds=1, warmup_rounds=0)
     report(
         "whole trajectory: 40 checkpoints × 8 chains × 600 steps",
         seconds(np.median(times.ours)),
@@ -102,7 +119,7 @@ def test_whole_trajectory(race, report, trajectory) -> None:
 
 def test_sweep_grid(race, report, trajectory) -> None:
     """4 ε × 3 nβ × 3 γ at one checkpoint, 4 chains × 200 steps each."""
-    problem, _ = trajectory
+    problem, weights = trajectory
     base = replace(DEEP_LINEAR, chains=4, draws=200)
     grid = [
         replace(base, step_size=step_size, n_beta=n_beta, localization=localization)
@@ -111,32 +128,40 @@ def test_sweep_grid(race, report, trajectory) -> None:
         )
     ]
     times = race(
-        lambda: [estimate_llc(*problem, spec) for spec in grid],
+        lambda: estimate_llcs(*problem, base, weights[-1:], grid=grid),
         lambda: [devinterp_llc(*problem, spec) for spec in grid],
-        rounds=3,
+        rounds=1,
         warmup_rounds=0,
     )
     report(
         f"sweep: {len(grid)} settings of (ε, nβ, γ) × 4 chains × 200 steps",
         seconds(np.median(times.ours)),
         seconds(np.median(times.theirs)),
-        f"{times.ratio:.1f} ({times.spread})",
+        f"{times.ratio:.1f}",
     )
 
 
-def test_51k_regression_transformer(race, report) -> None:
-    """Batch 256 on both sides; what one more step of one more chain costs, without the pass at w*."""
-    problem, per = bundled("regression"), TRANSFORMER.chains * (TRANSFORMER.draws - 4)
-    short = replace(TRANSFORMER, draws=4)
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch.compile's own imports
+@pytest.mark.parametrize("path", ["auto", "compiled"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_51k_regression_transformer(race, report, precision: str, path: str) -> None:
+    """Batch 256 on both sides; what one more step of one more chain costs, without what comes before it."""
+    if path == "compiled" and shutil.which("c++") is None:
+        pytest.skip("torch.compile needs a C++ compiler")
+    problem = bundled("regression")
+    spec = replace(TRANSFORMER, precision=precision)
+    engine = Engine(*problem, spec, look_at_curvature=False, execution=Execution(path=path))
+    baseline = engine.baseline(None)  # shared by all rounds, as are the plan and what torch.compile made
     times = race(
-        lambda: estimate_llc(*problem, TRANSFORMER),
+        lambda: engine.run([None], baselines=[baseline]),
         lambda: devinterp_llc(*problem, TRANSFORMER),
-        startup=(lambda: estimate_llc(*problem, short), lambda: devinterp_llc(*problem, short)),
+        startup=(lambda: None, lambda: devinterp_llc(*problem, replace(TRANSFORMER, draws=4))),
         rounds=5,
-        per=(per, per),
+        per=(spec.chains * spec.draws, TRANSFORMER.chains * (TRANSFORMER.draws - 4)),
     )
     report(
-        "51,717-parameter regression transformer, batch 256, per step and chain",
+        "51,717-parameter regression transformer, batch 256, per step and chain "
+        f"({precision}{', compiled' if path == 'compiled' else ''})",
         seconds(np.median(times.ours)),
         seconds(np.median(times.theirs)),
         f"{times.ratio:.2f} ({times.spread})",

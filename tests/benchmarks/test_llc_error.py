@@ -1,0 +1,122 @@
+"""How far λ̂ scatters over seeds, what each side says about it, and what an error bar of one size costs.
+
+Scatters are those of repeated runs, never the quoted ones. A scatter over n seeds is itself known to
+1/√(2(n − 1)): 18 % for 16 seeds, 9 % for 64.
+"""
+
+from dataclasses import replace
+from time import process_time
+
+import numpy as np
+import pytest
+
+from devexplore.sampling import LLCSpec, estimate_llc
+
+from .peers import devinterp_llc, fast_loader, require_devinterp
+from .problems import bundled, reduced_rank
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+THEORY = 19.5
+REDUCED_RANK = LLCSpec(
+    step_size=3e-4, n_beta=200, localization=1, batch_size=128, chains=8, draws=1000, burn_in=500
+)
+TRANSFORMER = LLCSpec(
+    step_size=1e-5, n_beta=1000, localization=1000, batch_size=256, chains=1, draws=200, burn_in=200
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _peer() -> None:
+    require_devinterp("1.3.2", "benchmark")
+
+
+def test_scatter_over_seeds_and_quoted_errors_on_reduced_rank_regression(benchmark, report) -> None:
+    """λ = 19.5 (Aoyagi & Watanabe 2005); method and settings equal, 8 chains × 1,500 steps a seed."""
+    problem = reduced_rank()
+
+    def ours() -> list:
+        return [estimate_llc(*problem, replace(REDUCED_RANK, seed=seed)) for seed in range(64)]
+
+    found = benchmark.pedantic(ours, rounds=1)
+    init_loss = found[0].traces.init_loss
+    theirs = [
+        devinterp_llc(*problem, replace(REDUCED_RANK, seed=seed), loader=fast_loader) for seed in range(16)
+    ]
+
+    our_llc = np.array([result.estimate.llc for result in found])
+    their_llc = np.array([result.llc for result in theirs])
+    mended = np.array([REDUCED_RANK.n_beta_for(1) * (result.loss.mean() - init_loss) for result in theirs])
+    our_scatter, their_scatter = our_llc[:16].std(ddof=1), their_llc.std(ddof=1)
+    our_quoted = np.sqrt(np.mean([result.estimate.llc_se**2 for result in found])) / our_llc.std(ddof=1)
+    their_quoted = np.sqrt(np.mean([result.std**2 for result in theirs])) / their_scatter
+    report(
+        "reduced rank 8-4-8, λ = 19.5, nβ = 200: range of λ̂ over 16 seeds",
+        f"{our_llc[:16].min():.1f} … {our_llc[:16].max():.1f}",
+        f"{their_llc.min():.1f} … {their_llc.max():.1f}",
+        "",
+    )
+    report(
+        "same, scatter (standard deviation) over 16 seeds",
+        f"{our_scatter:.2f}",
+        f"{their_scatter:.1f}; its traces with L(w*) of all data: {mended.std(ddof=1):.2f}",
+        f"{their_scatter / our_scatter:.0f}",
+    )
+    report(
+        "same, quoted error ÷ true scatter",
+        f"{our_quoted:.2f} (64 seeds)",
+        f"{their_quoted:.2f} (its std over chains; ÷ √8: {their_quoted / 8**0.5:.3f})",
+        "",
+    )
+    assert abs(our_llc.mean() - mended.mean()) < 4 * np.hypot(our_llc.std(ddof=1) / 8, mended.std(ddof=1) / 4)
+    assert abs(our_llc.mean() - THEORY) < 0.1 * THEORY
+    assert our_scatter < 0.1 * their_scatter
+    assert 0.7 < our_quoted < 1.3
+
+
+def test_time_to_equal_error_on_the_regression_transformer(benchmark, report) -> None:
+    """The error of 16 of devinterp's chains at batch 256, and what it costs devexplore at batch 32.
+
+    Chains are independent, so n of them have 1/√n the scatter of one, at n times the cost; and nβ stands
+    apart from the batch size, so that both sample the same posterior.
+    """
+    problem = bundled("regression")
+    spec = replace(TRANSFORMER, batch_size=32, chains=32)
+
+    def seconds_and_result(chains: int) -> tuple[float, object]:
+        start = process_time()
+        result = estimate_llc(*problem, replace(spec, chains=chains))
+        return process_time() - start, result
+
+    small, _ = seconds_and_result(4)
+    whole, found = benchmark.pedantic(lambda: seconds_and_result(32), rounds=1)
+    start = process_time()
+    theirs = [devinterp_llc(*problem, replace(TRANSFORMER, seed=seed)) for seed in range(16)]
+    their_seconds = process_time() - start
+
+    n_beta = spec.n_beta_for(1)
+    our_llc = n_beta * (found.traces.loss - found.traces.baseline).mean(axis=1)
+    their_llc = np.array([result.llc for result in theirs])
+    mended = n_beta * (np.array([result.loss.mean() for result in theirs]) - found.traces.init_loss)
+    per_chain = (whole - small) / (32 - 4)
+    startup = small - 4 * per_chain
+    for name, values in (("as it is", their_llc), ("given L(w*) of all data", mended)):
+        error = values.std(ddof=1) / 4
+        chains = (our_llc.std(ddof=1) / error) ** 2
+        needed = startup + chains * per_chain
+        report(
+            f"51k regression transformer, time to a standard error of {error:.2g} (devinterp {name})",
+            f"{needed:.3g} s (batch 32: {chains:.3g} chains, startup {startup:.2g} s)",
+            f"{their_seconds:.3g} s (batch 256: 16 chains)",
+            f"{their_seconds / needed:.1f}",
+        )
+    report(
+        "same, λ̂ ± standard error",
+        f"{our_llc.mean():.1f} ± {our_llc.std(ddof=1) / 32**0.5:.1f}",
+        f"{their_llc.mean():.1f} ± {their_llc.std(ddof=1) / 4:.1f}; "
+        f"given L(w*): {mended.mean():.1f} ± {mended.std(ddof=1) / 4:.1f}",
+        "",
+    )
+    assert abs(our_llc.mean() - mended.mean()) < 4 * np.hypot(
+        our_llc.std(ddof=1) / 32**0.5, mended.std(ddof=1) / 4
+    )
