@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from devexplore.analysis import essential_dynamics as essential_dynamics
     from devexplore.analysis import find_stages as find_stages
     from devexplore.analysis import loss_change as loss_change
+    from devexplore.analysis import loss_covariance as loss_covariance
     from devexplore.analysis import most_changed as most_changed
     from devexplore.app.explore import explore as explore
     from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from devexplore.measure import LLC as LLC
     from devexplore.measure import Metrics as Metrics
     from devexplore.measure import Outputs as Outputs
+    from devexplore.measure import RefinedLLC as RefinedLLC
     from devexplore.measure import TokenLosses as TokenLosses
+    from devexplore.measure import TokenTraces as TokenTraces
     from devexplore.measure import measure as measure
     from devexplore.run import Run as Run
     from devexplore.run import bundled_runs as bundled_runs
@@ -37,13 +40,16 @@ _HOMES = {
     "LocalCheckpoints": "checkpoints",
     "Metrics": "measure",
     "Outputs": "measure",
+    "RefinedLLC": "measure",
     "Run": "run",
     "TokenLosses": "measure",
+    "TokenTraces": "measure",
     "bundled_runs": "run",
     "essential_dynamics": "analysis",
     "explore": "app.explore",
     "find_stages": "analysis",
     "loss_change": "analysis",
+    "loss_covariance": "analysis",
     "measure": "measure",
     "most_changed": "analysis",
     "open": "run",

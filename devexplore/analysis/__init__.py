@@ -1,7 +1,15 @@
 """From measured datasets to derived ones, in seconds: essential dynamics, stages, tokens."""
 
+from devexplore.analysis.covariance import loss_covariance
 from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.tokens import loss_change, most_changed, most_changed_tokens
 
-__all__ = ["essential_dynamics", "find_stages", "loss_change", "most_changed", "most_changed_tokens"]
+__all__ = [
+    "essential_dynamics",
+    "find_stages",
+    "loss_change",
+    "loss_covariance",
+    "most_changed",
+    "most_changed_tokens",
+]

@@ -8,8 +8,20 @@ from devexplore.measure.losses import TokenLosses
 from devexplore.measure.metrics import Metrics
 from devexplore.measure.outputs import Outputs
 from devexplore.measure.pipeline import DEFAULTS, ensure_outputs, measure
+from devexplore.measure.refined import RefinedLLC
+from devexplore.measure.token_traces import TokenTraces
 
-__all__ = ["DEFAULTS", "LLC", "Metrics", "Outputs", "TokenLosses", "ensure_outputs", "measure"]
+__all__ = [
+    "DEFAULTS",
+    "LLC",
+    "Metrics",
+    "Outputs",
+    "RefinedLLC",
+    "TokenLosses",
+    "TokenTraces",
+    "ensure_outputs",
+    "measure",
+]
 
 
 class _MeasureModule(ModuleType):

@@ -68,7 +68,7 @@ class LLC(Measurement):
     def groups(self, subject: Subject) -> Mapping[str, Layout]:
         sampler, units = self.sampler(subject), subject.system.loss_units
         draws, chains = (sampler.chains, sampler.draws), (sampler.chains,)
-        attrs = sampler_attributes(subject, sampler)
+        attrs = sampler_attributes(subject, sampler, len(subject.pool[0]))
         each_draw, loss = ("chain", "draw"), {"units": units}
         single = np.dtype(np.float32)
         variables = {
@@ -92,14 +92,14 @@ class LLC(Measurement):
 
     def together(self, subject: Subject) -> int:
         chains = self.sampler(subject).chains
-        rows = self._engine(subject).plan(None, _MOST_CHECKPOINTS * chains).rows_per_block
+        rows = self.engine(subject).plan(None, _MOST_CHECKPOINTS * chains).rows_per_block
         return min(max(rows // chains, 1), _MOST_CHECKPOINTS)
 
     def measure(
         self, subject: Subject, steps: Sequence[int], stored: Sequence[Mapping[str, Arrays]], report: Report
     ) -> list[Mapping[str, Arrays]]:
         """Chains already stored (a kill came between the two groups) are summarised, not run again."""
-        engine, sampler = self._engine(subject), self.sampler(subject)
+        engine, sampler = self.engine(subject), self.sampler(subject)
         w_stars = [weights(subject, step) for step in steps]
         todo = [
             i
@@ -127,8 +127,20 @@ class LLC(Measurement):
     def finish(self, subject: Subject, store: Store) -> None:
         write_verdicts(store, subject.system)
 
-    def _engine(self, subject: Subject) -> Engine:
-        return subject.engine(self.sampler(subject), self.execution)
+    def engine(self, subject: Subject) -> Engine:
+        def make() -> Engine:
+            return Engine(
+                subject.model,
+                subject.system.per_sample_loss,
+                subject.pool,
+                self.sampler(subject),
+                trivial_loss=subject.system.trivial_loss,
+                trivial_name=subject.system.trivial_name,
+                baseline_batch=subject.system.eval_batch,
+                execution=self.execution,
+            )
+
+        return subject.engine(("llc", self.sampler(subject), self.execution), make)
 
 
 def sampler(subject: Subject, settings: Mapping[str, Any], calibrated: bool) -> LLCSpec:
@@ -143,9 +155,8 @@ def sampler(subject: Subject, settings: Mapping[str, Any], calibrated: bool) -> 
     return LLCSpec(**chosen)
 
 
-def sampler_attributes(subject: Subject, sampler: LLCSpec) -> dict[str, Any]:
-    """How the chains of a group were run, in numbers and words."""
-    n = len(subject.pool[0])
+def sampler_attributes(subject: Subject, sampler: LLCSpec, n: int) -> dict[str, Any]:
+    """How the chains of a group were run on n samples, in numbers and words."""
     return {
         **asdict(replace(sampler, n_beta=sampler.n_beta_for(n))),
         "n": n,

@@ -33,10 +33,13 @@ def measure(
     measurements: Sequence[Measurement] = DEFAULTS,
     *,
     device: torch.device | str = "cpu",
+    at_most: int | None = None,
     progress: bool = True,
 ) -> Run:
     """Measure every checkpoint of a run that is not yet measured, and store each block as soon as it is
     there.
+
+    ``at_most`` keeps to so many checkpoints, spread over the whole of training; more can be added later.
 
     Killed at any moment, the same call goes on where it was. Checkpoints are taken coarse to fine, so that
     a sweep cut short spans the whole of training. Outputs of a packed or read-only run go to the user's
@@ -56,12 +59,12 @@ def measure(
             _write_checkpoints(store, run)
             _write_probe(store, subject)
             for measurement in others:
-                _sweep(store, subject, measurement, _bar if progress else _silent)
+                _sweep(store, subject, measurement, _bar if progress else _silent, at_most)
                 measurement.finish(subject, store)
     for measurement in measurements:
         if isinstance(measurement, Outputs):
             with run.output_store() as store:
-                _sweep(store, subject, measurement, _bar if progress else _silent)
+                _sweep(store, subject, measurement, _bar if progress else _silent, at_most)
     run.refresh()
     return run
 
@@ -102,7 +105,9 @@ Reporter = Callable[[str, int, int], AbstractContextManager[Callable[[float], ob
 """(title, checkpoints done before, checkpoints in all) → what is told how many are done, parts included."""
 
 
-def _sweep(store: Store, subject: Subject, measurement: Measurement, reporter: Reporter) -> None:
+def _sweep(
+    store: Store, subject: Subject, measurement: Measurement, reporter: Reporter, at_most: int | None = None
+) -> None:
     """One measurement over all checkpoints."""
     layouts, checkpoints = measurement.groups(subject), subject.run.checkpoints
     sources = _sources(subject.run)
@@ -121,11 +126,12 @@ def _sweep(store: Store, subject: Subject, measurement: Measurement, reporter: R
     for writer in writers.values():
         for step in writer.measured.keys() & hashes.keys():
             writer.write(step, hashes[step], {})  # does nothing, but raises if the weights were others
-    todo = [step for step in coarse_to_fine(list(hashes)) if _lacking(writers, step)]
+    wanted = coarse_to_fine(list(hashes))[:at_most]
+    todo = [step for step in wanted if _lacking(writers, step)]
     if not todo:
         return
-    before, at_once = len(hashes) - len(todo), measurement.together(subject)
-    with reporter(measurement.title, before, len(hashes)) as report:
+    before, at_once = len(wanted) - len(todo), measurement.together(subject)
+    with reporter(measurement.title, before, len(wanted)) as report:
         for first in range(0, len(todo), at_once):
             steps = todo[first : first + at_once]
             stored = [_stored(store, writers, layouts, step) for step in steps]

@@ -1,5 +1,6 @@
 """What is measured: one run's network, probe and data on one device."""
 
+from collections.abc import Callable, Hashable
 from functools import cached_property
 
 import torch
@@ -9,7 +10,7 @@ from devexplore import schema, systems
 from devexplore.checkpoints import load_into
 from devexplore.errors import SchemaError
 from devexplore.run import Run
-from devexplore.sampling import Engine, Execution, LLCSpec
+from devexplore.sampling import Engine
 from devexplore.schema import RUN_FILE
 from devexplore.systems import Probe, System
 
@@ -25,7 +26,7 @@ class Subject:
         self.seed = int(run.recipe["seed"])
         self.system: System = systems.from_recipe(run.recipe, run.path)
         self.device = device
-        self._engines: dict[tuple[LLCSpec, Execution], Engine] = {}
+        self._engines: dict[Hashable, Engine] = {}
         self.model: nn.Module = self.system.network().to(device).eval()
 
     @cached_property
@@ -50,22 +51,10 @@ class Subject:
     def pool(self) -> tuple[Tensor, ...]:
         return tuple(tensor.to(self.device) for tensor in self.system.pool(self.system.pool_size, self.seed))
 
-    def engine(self, spec: LLCSpec, execution: Execution) -> Engine:
-        """The sampler of this network on its pool; one for equal arguments, so that what it recorded
-        and timed serves again.
-        """
-        key = (spec, execution)
+    def engine(self, key: Hashable, make: Callable[[], Engine]) -> Engine:
+        """A sampler on this network, kept by ``key``, so that what it recorded and timed serves again."""
         if key not in self._engines:
-            self._engines[key] = Engine(
-                self.model,
-                self.system.per_sample_loss,
-                self.pool,
-                spec,
-                trivial_loss=self.system.trivial_loss,
-                trivial_name=self.system.trivial_name,
-                baseline_batch=self.system.eval_batch,
-                execution=execution,
-            )
+            self._engines[key] = make()
         return self._engines[key]
 
     def load(self, step: int) -> nn.Module:

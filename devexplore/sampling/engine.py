@@ -112,6 +112,10 @@ class Engine:
         """w* as one vector: the weights that ``observe`` sees are laid out like it."""
         return self._network.place(w_star).anchor
 
+    def named(self, weights: Float[Tensor, " parameter"]) -> dict[str, Tensor]:
+        """A vector of weights, such as ``observe`` sees, by the model's parameter names."""
+        return self._network.unflatten(weights)
+
     def plan(self, w_star: Mapping[str, Tensor] | None, n_rows: int) -> Plan:
         """How rows will be run; timed once, at the first call, on this checkpoint."""
         if self._plan is None:

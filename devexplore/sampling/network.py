@@ -151,10 +151,16 @@ class FlatNetwork:
         """In the precision of forward and backward passes."""
         return tensor.bfloat16() if self._reduced and tensor.is_floating_point() else tensor
 
-    def _named(self, weights: Float[Tensor, " parameter"]) -> dict[str, Tensor]:
+    def unflatten(self, weights: Float[Tensor, " parameter"]) -> dict[str, Tensor]:
+        """Flat weights by the model's parameter names."""
         pieces = weights.split(self._sizes)
-        shapes = self._shapes.items()
-        return {f"model.{name}": p.reshape(shape) for p, (name, shape) in zip(pieces, shapes, strict=True)}
+        return {
+            name: piece.reshape(shape)
+            for piece, (name, shape) in zip(pieces, self._shapes.items(), strict=True)
+        }
+
+    def _named(self, weights: Float[Tensor, " parameter"]) -> dict[str, Tensor]:
+        return {f"model.{name}": tensor for name, tensor in self.unflatten(weights).items()}
 
     def _row_function(self) -> Callable[..., tuple[Tensor, Tensor]]:
         """Loss and gradient of one row of weights."""

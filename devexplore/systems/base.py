@@ -105,6 +105,17 @@ class System(ABC):
     def pool(self, n: int, seed: int, *, held_out: bool = False) -> tuple[Tensor, ...]:
         """``n`` samples of the training distribution (or of the held-out one), the same for the same seed."""
 
+    def restricted_pool(self, data: str, n: int, seed: int) -> tuple[Tensor, ...]:
+        """``n`` samples of another distribution, for data-restricted LLCs. Raises InvalidSpec if unknown."""
+        raise InvalidSpec(f"{self.name} knows no other data than its own, got {data!r}")
+
+    def components(self, model: nn.Module) -> dict[str, dict[str, Tensor | None]]:
+        """Parts of the network by name, for weight-restricted LLCs: {parameter: mask, or None for all of it}.
+
+        Here each parameter is one.
+        """
+        return {name: {name: None} for name, _ in model.named_parameters()}
+
     @abstractmethod
     def position_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """Loss of every prediction, shape (sample, position)."""
@@ -166,6 +177,16 @@ class System(ABC):
     def recipe(self) -> dict[str, Any]:
         """What run.json keeps, enough to make this system again."""
         return {"spec": asdict(self.spec)}
+
+
+def rows_of_head(shape: tuple[int, ...], heads: int, head: int, *, dim: int = 0, blocks: int = 1) -> Tensor:
+    """Mask of one head's share along ``dim`` of a weight whose equal ``blocks`` (q, k, v) hold all heads."""
+    size = shape[dim] // blocks // heads
+    along = torch.zeros(shape[dim], dtype=torch.bool)
+    for block in range(blocks):
+        first = (block * heads + head) * size
+        along[first : first + size] = True
+    return along.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(shape).contiguous()
 
 
 def in_parts(batch: tuple[Tensor, ...], size: int) -> list[tuple[Tensor, ...]]:

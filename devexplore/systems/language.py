@@ -32,6 +32,7 @@ from devexplore.systems.base import (
     positive,
     require,
     rng,
+    rows_of_head,
     whole,
 )
 from devexplore.systems.bigrams import Bigrams, count_bigrams
@@ -255,6 +256,49 @@ class Language(System):
         if held_out:
             return (self._windows(self.held_out_tokens, rng(seed, "held-out"), n),)
         return (self._windows(self.train_tokens, rng(seed, "pool"), n),)
+
+    def restricted_pool(self, data: str, n: int, seed: int) -> tuple[Tensor, ...]:
+        """``repeated``: half a context of uniformly random tokens, then the same again; all that can be
+        predicted is the second half, and only by induction. ``folder:PATH``: other text in this run's tokens.
+        """
+        length = self.spec.context + 1
+        if data == "repeated":
+            generator = rng(seed, "repeated")
+            half = generator.integers(self.spec.vocabulary, size=(n, -(-length // 2)))
+            return (torch.from_numpy(np.concatenate([half, half], axis=1)[:, :length]),)
+        require(
+            data.startswith("folder:"),
+            f"other data of a language run are 'repeated' or 'folder:PATH', got {data!r}",
+        )
+        tokens = tokenise(self.tokenizer, read_text(data).train)
+        require(len(tokens) > length, f"{data}: {len(tokens)} tokens, fewer than one context of {length}")
+        return (self._windows(tokens, rng(seed, "restricted"), n),)
+
+    def components(self, model: nn.Module) -> dict[str, dict[str, Tensor | None]]:
+        """Every head (its rows of Q, K, V, its columns of the output), embedding, positions, unembedding."""
+        shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+        parts: dict[str, dict[str, Tensor | None]] = {}
+        for layer in range(self.spec.layers):
+            for head in range(self.spec.heads):
+                own = f"attention.{layer}."
+                masks = {
+                    f"{own}{kind}.{tensor}": rows_of_head(
+                        shapes[f"{own}{kind}.{tensor}"], self.spec.heads, head
+                    )
+                    for kind in ("query", "key", "value")
+                    for tensor in ("weight", "bias")
+                }
+                out = f"{own}out.weight"
+                parts[f"layer {layer + 1} head {head + 1}"] = {
+                    **masks,
+                    out: rows_of_head(shapes[out], self.spec.heads, head, dim=1),
+                }
+        return {
+            **parts,
+            "embedding": {"embed.weight": None},
+            "positions": {"position": None},
+            "unembedding": {"unembed.weight": None, "unembed.bias": None},
+        }
 
     def position_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """Cross-entropy in nats of predicting token p + 1 from tokens 0 … p, shape (sample, context)."""

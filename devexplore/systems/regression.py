@@ -27,6 +27,7 @@ from devexplore.systems.base import (
     positive,
     require,
     rng,
+    rows_of_head,
     whole,
 )
 
@@ -195,6 +196,42 @@ class Regression(System):
 
     def pool(self, n: int, seed: int, *, held_out: bool = False) -> tuple[Tensor, ...]:
         return self._samples(rng(seed, "held-out" if held_out else "pool"), n, seed)
+
+    def restricted_pool(self, data: str, n: int, seed: int) -> tuple[Tensor, ...]:
+        """``tasks:SCALE``: the same regression with tasks drawn from N(0, SCALE²)."""
+        kind, _, scale = data.partition(":")
+        try:
+            factor = float(scale) if kind == "tasks" else float("nan")
+        except ValueError:
+            factor = float("nan")
+        require(
+            factor >= 0, f"other data of a regression run are 'tasks:SCALE', such as tasks:2, got {data!r}"
+        )
+        generator, spec = rng(seed, "restricted"), self.spec
+        task = factor * normal(generator, n, spec.dimension)
+        x = normal(generator, n, spec.examples, spec.dimension)
+        noise = spec.noise_variance**0.5 * normal(generator, n, spec.examples)
+        return x, torch.einsum("nkd,nd->nk", x, task) + noise
+
+    def components(self, model: nn.Module) -> dict[str, dict[str, Tensor | None]]:
+        """Every head, MLP and LayerNorm, embedding, positions, unembedding."""
+        shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+        parts: dict[str, dict[str, Tensor | None]] = {
+            "embedding": {"embed.weight": None},
+            "positions": {"position": None},
+        }
+        for layer in range(self.spec.layers):
+            qkv, out = (f"blocks.{layer}.attention.{name}.weight" for name in ("qkv", "out"))
+            for head in range(self.spec.heads):
+                parts[f"layer {layer + 1} head {head + 1}"] = {
+                    qkv: rows_of_head(shapes[qkv], self.spec.heads, head, blocks=3),
+                    out: rows_of_head(shapes[out], self.spec.heads, head, dim=1),
+                }
+            parts[f"layer {layer + 1} MLP"] = {
+                name: None for name in shapes if name.startswith(f"blocks.{layer}.mlp.")
+            }
+        parts["unembedding"] = {"unembed.weight": None, "unembed.bias": None}
+        return parts
 
     def _tokens(self, x: Tensor, y: Tensor) -> Tensor:
         tokens = x.new_zeros(x.shape[0], 2 * x.shape[1], x.shape[2] + 1)
