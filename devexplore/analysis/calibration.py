@@ -7,16 +7,18 @@ from typing import Final, NamedTuple
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.plateau import AGREE, AXES, FACTOR, plateau_map
+from devexplore.analysis.plateau import AGREE, AXES, FACTOR, gives_llc, plateau_map
 from devexplore.errors import InvalidSpec, SchemaError
-from devexplore.sampling.trust import NOT_AN_LLC
 from devexplore.schema import STEP
 
+_ABOUT_EQUAL: Final = 0.1
 _TARGET_SE: Final = 0.03
-_FEWEST_CHAINS: Final = 4
-_FEWEST_DRAWS: Final = 40
-_MOST_DRAWS: Final = 4
-"""Times the draws of the sweep."""
+_CHAINS: Final = (4, 8)
+_FEWEST_UPDATES: Final = 160
+"""After burn-in."""
+_MOST_UPDATES: Final = 4
+"""Times those of the sweep."""
+_MOST_DRAWS: Final = 200
 
 _SYMBOLS: Final = {"n_beta": "nβ", "localization": "γ"}
 _CHAIN_SETTINGS: Final = ("batch_size", "chains", "draws", "burn_in", "thinning")
@@ -42,13 +44,14 @@ def recommend(sweep: xr.Dataset) -> Recommendation:
 
     1. Candidates are the grid points that give an LLC at as many checkpoints as any point does; checkpoints
        at which none of them does are set aside, and named.
-    2. Of the candidates, those on a plateau (``plateau_map``), and of these the one with the smallest
-       relative standard error: all points did the same work.
-    3. Without a plateau, the candidate at which the bias of ε, the dependence on nβ and γ, and the standard
-       error, added in squares, are least.
+    2. Of the candidates, those on a plateau (``plateau_map``).
+    3. Without a plateau, the candidates at which the bias of ε, the dependence on nβ and γ, and the standard
+       errors of all, added in squares, are within a tenth of the least.
+    4. Of what is left, the point of smallest relative standard error: all points did the same work.
 
     Burn-in is 2/(εγ) updates, in which directions held by γ alone relax to 1/e, but no longer than the
-    sweep's own (whose halves the verdict compared). Draws aim at a standard error of 3 % of λ̂.
+    sweep's own (whose halves the verdict compared). Draws aim at a standard error of 3 % of λ̂, and are
+    thinned to at most 200 a chain.
 
     For what single checkpoints would ask for, hand in ``sweep.sel(step=[…])``.
 
@@ -56,33 +59,40 @@ def recommend(sweep: xr.Dataset) -> Recommendation:
     """
     _check(sweep)
     found = plateau_map(sweep)
-    on_plateau = found["plateau"].values
-    precision = np.where(on_plateau, found["relative_se"].values, np.inf)
-    score = precision if on_plateau.any() else _badness(found)
-    place = np.unravel_index(int(np.argmin(score)), score.shape)
-    point: dict[str, int] = dict(zip(AXES, map(int, place), strict=True))
+    on_plateau = bool(found["plateau"].any())
+    point = _choose(found)
     at, chosen = found.isel(point), sweep.isel(point)
     burn_in, burn_in_words = _burn_in(sweep, at)
-    draws, chains, draws_words = _draws(sweep, float(at["relative_se"]))
+    lengths, length_words = _lengths(sweep, float(at["relative_se"]), burn_in)
     settings = {
         "step_size": float(f"{float(at['step_size']):.3g}"),
         "n_beta": float(f"{float(at['n_beta']):.4g}"),
         "localization": float(f"{float(at['localization']):.4g}"),
         "batch_size": int(sweep.attrs["batch_size"]),
-        "chains": chains,
-        "draws": draws,
         "burn_in": burn_in,
-        "thinning": int(sweep.attrs["thinning"]),
+        **lengths,
     }
     reasons = (
-        _what_was_found(found, at, bool(on_plateau.any())),
+        _what_was_found(found, at, on_plateau),
+        *([] if on_plateau else _last_alone(sweep)),
         *_set_aside(sweep, chosen, int(found["covered"].max())),
         _step_size_words(at),
         *(_around(sweep, point, name) for name in _SYMBOLS),
         burn_in_words,
-        draws_words,
+        length_words,
     )
-    return Recommendation(bool(on_plateau.any()), settings, reasons, point, found)
+    return Recommendation(on_plateau, settings, reasons, point, found)
+
+
+def _choose(found: xr.Dataset) -> dict[str, int]:
+    """The point of smallest standard error on the plateau, or among those within a tenth of the least bad."""
+    candidates = found["plateau"].values
+    if not candidates.any():
+        badness = _badness(found)
+        candidates = badness <= (1 + _ABOUT_EQUAL) * badness.min()
+    score = np.where(candidates, found["relative_se"].values, np.inf)
+    place = np.unravel_index(int(np.argmin(score)), score.shape)
+    return {name: int(index) for name, index in zip(AXES, place, strict=True)}
 
 
 def _check(sweep: xr.Dataset) -> None:
@@ -96,11 +106,11 @@ def _check(sweep: xr.Dataset) -> None:
 
 
 def _badness(found: xr.Dataset) -> np.ndarray:
-    """Relative errors added in squares, unknown ones as 100 %; infinite where there is no candidate."""
-    terms = [found["step_bias"].values, found["relative_se"].values]
+    """Relative errors and their own errors in squares, unknown ones as 100 %; infinite for no candidates."""
+    names = ["step_bias", "step_bias_se", "relative_se"]
     if np.isfinite(found["sensitivity"].values).any():
-        terms.append(found["sensitivity"].values)
-    score = np.sqrt(sum(np.where(np.isfinite(term), term, 1.0) ** 2 for term in terms))
+        names += ["sensitivity", "sensitivity_se"]
+    score = np.sqrt(np.sum([found[name].fillna(1.0).values ** 2 for name in names], axis=0))
     trusted, finite = found["trusted"].values, np.isfinite(found["relative_se"].values)
     return np.where(trusted if trusted.any() else finite, score, np.inf)
 
@@ -108,32 +118,57 @@ def _badness(found: xr.Dataset) -> np.ndarray:
 def _burn_in(sweep: xr.Dataset, at: xr.Dataset) -> tuple[int, str]:
     pull = float(at["step_size"]) * float(at["localization"])
     own = int(sweep.attrs["burn_in"])
+    slowest = "the slowest directions, held by γ alone, relax"
     if pull * own >= 2:
-        slowest = math.ceil(2 / pull)
-        return (
-            slowest,
-            f"burn-in {slowest:,}: the slowest directions, held by γ alone, relax in 2/(εγ) updates",
-        )
+        updates = math.ceil(2 / pull)
+        return updates, f"burn-in {updates:,}: {slowest} in 2/(εγ) updates"
     time = "never (γ = 0)" if pull == 0 else f"in 2/(εγ) = {math.ceil(2 / pull):,} updates"
     return own, (
-        f"burn-in {own:,}, as in the sweep: the slowest directions, held by γ alone, relax {time}, which was "
-        "not waited for; what they would add later is not in λ̂, and the verdict tells if it still drifts"
+        f"burn-in {own:,}, as in the sweep: {slowest} {time}, which was not waited for; what they would add "
+        "later is not in λ̂, and the verdict tells if it still drifts"
     )
 
 
-def _draws(sweep: xr.Dataset, relative_se: float) -> tuple[int, int, str]:
-    """Draws and chains that bring the standard error to its target, within bounds, and the words for it."""
-    made = int(sweep.attrs["draws"]) * int(sweep.attrs["chains"])
-    chains = max(int(sweep.attrs["chains"]), _FEWEST_CHAINS)
-    wanted = made * (relative_se / _TARGET_SE) ** 2 / chains
-    most = _MOST_DRAWS * int(sweep.attrs["draws"])
-    draws = 10 * math.ceil(min(max(wanted, _FEWEST_DRAWS), most) / 10)
-    expected = relative_se * math.sqrt(made / (draws * chains))
-    return draws, chains, f"{chains} chains × {draws} draws: a standard error of about {expected:.1%} of λ̂"
+def _lengths(sweep: xr.Dataset, relative_se: float, burn_in: int) -> tuple[dict[str, int], str]:
+    """Chains, draws and thinning for the standard error aimed at, within bounds, and the words."""
+    made, every = int(sweep.attrs["chains"]), int(sweep.attrs["thinning"])
+    sampled = int(sweep.attrs["draws"]) * every
+    chains = min(max(made, _CHAINS[0]), _CHAINS[1])
+    wanted = sampled * (relative_se / _TARGET_SE) ** 2 * made / chains
+    updates = min(max(wanted, _FEWEST_UPDATES), _MOST_UPDATES * sampled)
+    thinning = max(every, math.ceil(updates / _MOST_DRAWS))
+    draws = math.ceil(updates / thinning)
+    expected = relative_se * math.sqrt(sampled * made / (draws * thinning * chains))
+    words = f"{chains} chains × {draws} draws, one in {thinning} updates: standard error {expected:.1%}"
+    if "seconds_per_update" in sweep.attrs:
+        seconds = chains * (burn_in + draws * thinning) * float(sweep.attrs["seconds_per_update"])
+        words += f", in about {seconds:.2g} s a checkpoint where the sweep ran"
+    return {"chains": chains, "draws": draws, "thinning": thinning}, words
+
+
+def _last_alone(sweep: xr.Dataset) -> list[str]:
+    """What the last checkpoint would ask for, if that is a plateau."""
+    last = sweep.isel({STEP: [-1]})
+    if sweep.sizes[STEP] == 1 or not bool(gives_llc(last).any()):
+        return []
+    found = plateau_map(last)
+    if not bool(found["plateau"].any()):
+        return []
+    point = _choose(found)
+    value = last.isel({STEP: 0, **point})
+    return [
+        f"step {int(value[STEP]):,} alone has a plateau, at {_where(found.isel(point))}: λ̂ = "
+        f"{float(value['llc']):.3g} ± {float(value['llc_se']):.2g} there, where other checkpoints have no "
+        "LLC or depend on nβ and γ"
+    ]
+
+
+def _where(at: xr.Dataset) -> str:
+    return f"ε {float(at['step_size']):.3g}, nβ {float(at['n_beta']):.4g}, γ {float(at['localization']):.4g}"
 
 
 def _what_was_found(found: xr.Dataset, at: xr.Dataset, on_plateau: bool) -> str:
-    where = f"ε {float(at['step_size']):.3g}, nβ {float(at['n_beta']):.4g}, γ {float(at['localization']):.4g}"
+    where = _where(at)
     total = found["plateau"].size
     if on_plateau:
         count = int(found["plateau"].sum())
@@ -164,9 +199,9 @@ def _set_aside(sweep: xr.Dataset, chosen: xr.Dataset, most: int) -> list[str]:
     """Which checkpoints give no LLC at the chosen point, and why not."""
     words = []
     for step in sweep[STEP].values:
-        if int(chosen["verdict"].sel(step=step)) != NOT_AN_LLC:
+        if bool(gives_llc(chosen).sel(step=step)):
             continue
-        everywhere = bool((sweep["verdict"].sel(step=step) == NOT_AN_LLC).all())
+        everywhere = not bool(gives_llc(sweep).sel(step=step).any())
         why = _reason(chosen.sel(step=step))
         words.append(
             f"no setting of the sweep gives an LLC at step {int(step):,}{why}"
@@ -207,8 +242,7 @@ def _around(sweep: xr.Dataset, point: dict[str, int], name: str) -> str:
             sides.append(f"no {'smaller' if index < 0 else 'larger'} {symbol} was tried")
             continue
         there = sweep.isel({**point, name: index})
-        both = np.isfinite(here["llc"]) & np.isfinite(there["llc"])
-        both &= (here["verdict"] != NOT_AN_LLC) & (there["verdict"] != NOT_AN_LLC)
+        both = gives_llc(here) & gives_llc(there)
         if not bool(both.any()):
             sides.append(f"at {float(values[index]):.4g} no LLC at the same checkpoints{_most_common(there)}")
             continue

@@ -29,8 +29,8 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
 
     ``sweep`` holds llc, llc_se and verdict over (step, rung, n_beta, localization), step_size over the grid,
     and the attribute h_max. Differences between two points are root mean squares over the checkpoints at
-    which both give an LLC (finite, verdict better than "not an LLC"), relative to the rms of λ̂. They count
-    as agreement up to 10 %, or twice their standard error.
+    which both give an LLC (``gives_llc``), relative to the rms of λ̂. They count as agreement up to 10 %, or
+    twice their standard error.
 
     covered: number of checkpoints with an LLC.
     trusted: as many as at any point, and at least one.
@@ -41,14 +41,14 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
     step_bound: the bias of the steepest direction, full-batch, exact on quadratics: 1/(1 − s/4) − 1 with
         s = ε(nβ·h_max + γ); infinite from s = 4 on.
     step_plateau: trusted, not too noisy, and step_bias agrees with 0 (if it is unknown: step_bound ≤ 10 %).
-    sensitivity: relative change of λ̂ for a factor of 3 in nβ or γ, the largest over the neighbours that give
-        an LLC; NaN without any.
+    sensitivity, sensitivity_se: relative change of λ̂ for a factor of 3 in nβ or γ, the largest over the
+        neighbours that give an LLC, and its standard error; NaN without any.
     plateau: on the step plateau, and agreeing with every neighbour in nβ and γ that gives an LLC, of which
         there is at least one on each axis of more than one value.
     """
     ordered = sweep.transpose(STEP, ..., *AXES)
     grid = _grid(ordered)
-    covered = (grid.valid & ~grid.blamed).sum(axis=0)
+    covered = gives_llc(ordered).values.sum(axis=0)
     trusted = covered == max(covered.max(), 1)
     relative_se = grid.relative(grid.se, grid.valid)
     step_size = ordered["step_size"].transpose(*AXES).values
@@ -57,11 +57,17 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
     )
     bound = np.where(held < 4, 1 / (1 - np.minimum(held, 3.999) / 4) - 1, np.inf)
     bias, bias_se, unbiased = _step_bias(grid, step_size)
-    sensitivity, steady = np.full(covered.shape, np.nan), np.ones(covered.shape, dtype=bool)
+    sensitivity, sensitivity_se = np.full((2, *covered.shape), np.nan)
+    steady = np.ones(covered.shape, dtype=bool)
     for axis, name in enumerate(AXES[1:], start=1):
         if ordered.sizes[name] > 1:
-            change, agrees = _changes(grid, axis, np.log(ordered[name].values) / math.log(FACTOR))
-            sensitivity, steady = np.fmax(sensitivity, change), steady & agrees
+            change, noise, agrees = _changes(grid, axis, np.log(ordered[name].values) / math.log(FACTOR))
+            larger = ~(change <= sensitivity)
+            sensitivity, sensitivity_se = (
+                np.where(larger & np.isfinite(change), new, old)
+                for new, old in ((change, sensitivity), (noise, sensitivity_se))
+            )
+            steady &= agrees
     step_plateau = trusted & (relative_se <= AGREE) & np.where(np.isnan(bias), bound <= AGREE, unbiased)
     values = {
         "covered": covered,
@@ -73,19 +79,24 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
         "step_bound": bound,
         "step_plateau": step_plateau,
         "sensitivity": sensitivity,
+        "sensitivity_se": sensitivity_se,
         "plateau": step_plateau & steady,
     }
     coords = {name: ordered[name].values for name in AXES if name in ordered.coords}
     return xr.Dataset({name: (AXES, value) for name, value in values.items()}, coords)
 
 
+def gives_llc(sweep: xr.Dataset) -> xr.DataArray:
+    """Where λ̂ has a value, is not judged "not an LLC", and not below zero by more than its standard error."""
+    known = sweep["llc"].notnull() & sweep["llc_se"].notnull()
+    return known & (sweep["verdict"] != NOT_AN_LLC) & (sweep["llc"] + sweep["llc_se"] > 0)
+
+
 class _Grid(NamedTuple):
     llc: Float[np.ndarray, "step rung n_beta localization"]
     se: Float[np.ndarray, "step rung n_beta localization"]
     valid: Bool[np.ndarray, "step rung n_beta localization"]
-    """What is compared: where there is an LLC; or, if there is none in the whole sweep, every finite value.
-    """
-    blamed: Bool[np.ndarray, "step rung n_beta localization"]
+    """What is compared: where there is an LLC; if there is none in the whole sweep, every finite value."""
 
     def relative(
         self, what: Float[np.ndarray, "step rung n_beta localization"], over: Bool[np.ndarray, "..."]
@@ -99,23 +110,20 @@ class _Grid(NamedTuple):
         """The values at the next place along a grid axis; beyond the edge nothing is valid."""
         index = np.arange(self.llc.shape[axis + 1]) + side
         inside = (index >= 0) & (index < len(index))
-        moved = [np.take(values, np.clip(index, 0, len(index) - 1), axis=axis + 1) for values in self]
-        moved[2] = moved[2] & inside.reshape([-1 if i == axis + 1 else 1 for i in range(4)])
-        return _Grid(*moved)
+        llc, se, valid = (
+            np.take(values, np.clip(index, 0, len(index) - 1), axis=axis + 1) for values in self
+        )
+        return _Grid(llc, se, valid & inside.reshape([-1 if i == axis + 1 else 1 for i in range(4)]))
 
 
 def _grid(sweep: xr.Dataset) -> _Grid:
     llc, se = (sweep[name].values.astype(float) for name in ("llc", "llc_se"))
-    finite = np.isfinite(llc) & np.isfinite(se)
-    blamed = sweep["verdict"].values == NOT_AN_LLC
-    valid = finite & ~blamed
-    return _Grid(llc, se, valid if valid.any() else finite, blamed)
+    valid = gives_llc(sweep).values
+    return _Grid(llc, se, valid if valid.any() else np.isfinite(llc) & np.isfinite(se))
 
 
 def _step_bias(grid: _Grid, step_size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signed relative bias by linear extrapolation to ε = 0, its standard error, and whether it agrees with
-    0.
-    """
+    """Signed relative bias by linear extrapolation to ε = 0, its standard error, whether it agrees with 0."""
     shape = grid.llc.shape[1:]
     bias, bias_se = np.full((2, *shape), np.nan)
     unbiased = np.zeros(shape, dtype=bool)
@@ -125,13 +133,11 @@ def _step_bias(grid: _Grid, step_size: np.ndarray) -> tuple[np.ndarray, np.ndarr
         index = np.clip(np.arange(shape[0]) + side, 0, shape[0] - 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             reach = step_size / (step_size - step_size[index])
-            share = (np.where(shared, grid.llc - other.llc, 0) * reach).astype(float)
-            signed = (share * np.where(shared, grid.llc, 0)).sum(axis=0) / (
-                np.where(shared, grid.llc, 0) ** 2
-            ).sum(axis=0)
+            llc, share = (np.where(shared, part, 0) for part in (grid.llc, (grid.llc - other.llc) * reach))
+            signed = (share * llc).sum(axis=0) / (llc**2).sum(axis=0)
             noise = grid.relative(np.hypot(grid.se, other.se) * np.abs(reach), shared)
         known = shared.any(axis=0) & np.isfinite(signed)
-        agrees = grid.relative(np.nan_to_num(share), shared) <= np.maximum(AGREE, 2 * noise)
+        agrees = grid.relative(share, shared) <= np.maximum(AGREE, 2 * noise)
         bias, bias_se = np.where(known, signed, bias), np.where(known, noise, bias_se)
         unbiased = np.where(known, agrees, unbiased)
     return bias, bias_se, unbiased
@@ -139,12 +145,16 @@ def _step_bias(grid: _Grid, step_size: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _changes(
     grid: _Grid, axis: int, coordinate: Float[np.ndarray, " value"]
-) -> tuple[Float[np.ndarray, "rung n_beta localization"], Bool[np.ndarray, "rung n_beta localization"]]:
-    """Largest relative change per unit of ``coordinate`` towards a neighbour along ``axis``, and whether
-    there is a neighbour and every one agrees.
+) -> tuple[
+    Float[np.ndarray, "rung n_beta localization"],
+    Float[np.ndarray, "rung n_beta localization"],
+    Bool[np.ndarray, "rung n_beta localization"],
+]:
+    """Largest relative change per unit of ``coordinate`` towards a neighbour along ``axis``, its standard
+    error, and whether there is a neighbour and every one agrees.
     """
     shape = grid.llc.shape[1:]
-    largest = np.full(shape, np.nan)
+    largest, error = np.full((2, *shape), np.nan)
     agree = np.ones(shape, dtype=bool)
     for side in (-1, 1):
         other = grid.neighbour(axis, side)
@@ -155,6 +165,7 @@ def _changes(
         change = grid.relative((grid.llc - other.llc) / gap, shared)
         noise = grid.relative(np.hypot(grid.se, other.se) / gap, shared)
         known = shared.any(axis=0)
-        largest = np.where(known, np.fmax(largest, change), largest)
+        larger = known & ~(change <= largest)
+        largest, error = np.where(larger, change, largest), np.where(larger, noise, error)
         agree &= ~known | (change <= np.maximum(AGREE, 2 * noise))
-    return largest, agree & np.isfinite(largest)
+    return largest, error, agree & np.isfinite(largest)
