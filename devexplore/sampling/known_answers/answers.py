@@ -67,14 +67,14 @@ def known_answers() -> Iterator[KnownAnswer]:
         yield quadratic(step_size)
     yield crossings("w⁶", [(3,)], n_beta=1e4, step_size=1e-4, updates=12_000)
     yield crossings("w₁² + w₂⁴", [(1,), (2,)], n_beta=1e3, step_size=5e-5, updates=12_000)
-    yield crossings("w₁²w₂⁴", [(1, 2)], n_beta=1e3, step_size=2e-4, updates=12_000)
+    yield crossings("w₁²w₂⁴", [(1, 2)], n_beta=1e4, step_size=1e-4, updates=12_000)
     yield crossings(
         "w₁²w₂²",
         [(1, 1)],
         n_beta=1e4,
         step_size=2e-5,
         updates=24_000,
-        note="multiplicity 2: theory itself nears λ only as 1/ln nβ, and ten times the updates would bring 8 %",
+        note="multiplicity 2, so theory itself nears λ only as 1/ln nβ",
     )
     yield linear_network((8, 4, 8), (1.5, 1.0), step_size=1e-4, batch_size=128, updates=4000)
     yield linear_network((4, 4, 4, 4), (1.5, 1.0), step_size=5e-5, batch_size=256, updates=6000)
@@ -201,7 +201,7 @@ def superposition(n_features: int, corners: int) -> KnownAnswer:
             n_beta=n_beta,
             localization=localization,
             batch_size=n_features,
-            chains=64,
+            chains=128,
             draws=400,
             burn_in=600,
             thinning=2,

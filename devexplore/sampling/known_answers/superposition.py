@@ -94,5 +94,5 @@ def curvatures(model: Superposition) -> Float[Tensor, " parameter"]:
     def loss(flat: Tensor) -> Tensor:
         return expected_loss(flat[: weight.numel()].view_as(weight), flat[weight.numel() :], samples).mean()
 
-    hessian = torch.func.hessian(loss)(torch.cat([weight.reshape(-1), bias]))
+    hessian = torch.autograd.functional.hessian(loss, torch.cat([weight.reshape(-1), bias]))
     return torch.linalg.eigvalsh((hessian + hessian.T) / 2)
