@@ -1,13 +1,15 @@
 """Stages: stretches of training between critical points of the LLC curve (without one, of the loss)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from devexplore.analysis.trust import trust
 from devexplore.errors import InvalidSpec, NotMeasured
+from devexplore.sampling.trust import NOT_AN_LLC, TRUSTED
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, STEP
 from devexplore.stats.critical_points import CriticalPoints, critical_points
 from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
@@ -16,17 +18,25 @@ if TYPE_CHECKING:
     from devexplore.run import Run
 
 _FEWEST = 5
+_NEIGHBOURS = 3
+_NOTHING = np.empty(0), np.empty(0)
 
 
-class _Curves(NamedTuple):
-    """A run's LLC (may be empty) and loss (may be empty), each at its own steps."""
+class _Estimates(NamedTuple):
+    """λ̂ at the steps where it was measured (may be none), with zero for an unknown standard error."""
 
-    llc_step: Float[np.ndarray, " llc"]
-    llc: Float[np.ndarray, " llc"]
-    llc_se: Float[np.ndarray, " llc"]
-    loss_step: Float[np.ndarray, " loss"]
-    loss: Float[np.ndarray, " loss"]
-    loss_name: str
+    step: Float[np.ndarray, " llc"]
+    value: Float[np.ndarray, " llc"]
+    se: Float[np.ndarray, " llc"]
+    verdict: Float[np.ndarray, " llc"]
+
+
+class _Losses(NamedTuple):
+    """The loss at the steps where it was measured (may be none)."""
+
+    step: Float[np.ndarray, " loss"]
+    value: Float[np.ndarray, " loss"]
+    name: str
 
 
 def find_stages(
@@ -35,6 +45,7 @@ def find_stages(
     llc_se: np.ndarray | xr.DataArray | None = None,
     loss: np.ndarray | xr.DataArray | None = None,
     *,
+    verdict: np.ndarray | xr.DataArray | None = None,
     boundaries: Sequence[float] | None = None,
     plateau_slope: float | None = None,
     min_persistence: float | None = None,
@@ -43,36 +54,44 @@ def find_stages(
     """Stages of training: over ``stage``, start and end (steps; [start, end)) and what changed in each.
 
     Boundaries are the critical points of λ̂ on x = ln(1 + step) (``stats.critical_points``: sign changes of
-    the slope, and plateaus). Checkpoints whose λ̂ is surely negative are left out of the curve. Without at
-    least five values of the LLC the loss curve takes its place, the stages' types are undecided, and
-    ``attrs`` ``curve`` and ``note`` say so.
+    the slope, and plateaus). Checkpoints that are *not an LLC* (``analysis.trust``) are left out of the
+    curve; ``attrs["left_out"]`` says how many. Without at least five others the loss curve takes its place,
+    the stages' types are undecided, and ``attrs`` ``curve`` and ``note`` say so.
+
+    Each end of a stage is judged by the three checkpoints nearest to it (in x). Where most of these are not
+    an LLC, the curve there is a guess between others, and the stage's type is undecided whatever Δλ̂. Where
+    most are doubtful or worse, the type stands (doubt is of a value's size more than of a large change's
+    sign), but ``trusted`` is False.
 
     Args:
         source: a run (groups llc, losses and checkpoints are used as far as measured), or the steps of the
             arrays.
-        llc, llc_se, loss: values at those steps, where the source is no run.
+        llc, llc_se, loss: values at those steps, where the source is no run; NaN: not measured there.
+        verdict: on those values of the LLC (``analysis.trust``). Without it they are judged by sign alone.
         boundaries: steps chosen by hand instead; their ``probability`` is NaN.
         plateau_slope, min_persistence, min_probability: see ``stats.critical_points``; x = ln(1 + step).
 
     Returns:
         start, end, name (S1 …), type: "A" if the LLC rises (Δλ̂ > 0), "B" if it falls, "undecided" where the
-        central 95 % of the posterior of Δλ̂ hold zero; delta_llc and delta_llc_se from the smooth curve;
-        delta_loss from the recorded loss, linear in x between checkpoints. Of the boundary at ``end``:
-        probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind, boundary_persistence; NaN
-        and "end" for the last stage.
+        central 95 % of the posterior of Δλ̂ hold zero; trusted (both ends are); delta_llc and delta_llc_se
+        from the smooth curve; delta_loss from the recorded loss, linear in x between checkpoints. Of the
+        boundary at ``end``: probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind,
+        boundary_persistence; NaN and "end" for the last stage.
 
     Raises:
         NotMeasured: for a run with neither LLC nor losses.
         InvalidSpec: for arrays without values, or of different lengths.
     """
-    curves, measured_at, left_out = _local_minima(_curves(source, llc, llc_se, loss))
-    has_llc = len(np.unique(curves.llc_step)) >= _FEWEST
+    llcs, losses = _curves(source, llc, llc_se, loss, verdict)
+    believed = llcs.verdict != NOT_AN_LLC
+    has_llc = len(np.unique(llcs.step[believed])) >= _FEWEST
     step, value, se = (
-        (curves.llc_step, curves.llc, curves.llc_se)
+        (llcs.step[believed], llcs.value[believed], llcs.se[believed])
         if has_llc
-        else (curves.loss_step, curves.loss, np.zeros_like(curves.loss))
+        else (losses.step, losses.value, np.zeros_like(losses.value))
     )
-    first, last = (int(end) for end in (measured_at if has_llc else (step.min(), step.max())))
+    measured_at = llcs.step if has_llc or len(step) == 0 else step
+    first, last = int(measured_at.min()), int(measured_at.max())
     points = None
     if boundaries is None and len(np.unique(step)) >= _FEWEST:
         points = critical_points(np.log1p(step), value, se, plateau_slope, min_persistence, min_probability)
@@ -82,23 +101,24 @@ def find_stages(
     if has_llc:
         llc_curve = points.curve if points is not None else noisy_curve(np.log1p(step), value, se)
     delta, delta_se, kind = _llc_change(llc_curve, np.log1p(edges))
+    supported, trusted = (_both_ends(llcs, edges, worst) for worst in (NOT_AN_LLC - 1, TRUSTED))
+    left_out = int((~believed).sum())
     variables = {
         "start": edges[:-1],
         **table,
         "name": np.array([f"S{i + 1}" for i in range(len(edges) - 1)], dtype=object),
-        "type": kind,
-        "delta_loss": np.diff(_at(curves.loss_step, curves.loss, edges)),
+        "type": np.where(supported, kind, "undecided").astype(object),
+        "trusted": trusted,
+        "delta_loss": np.diff(_at(losses.step, losses.value, edges)),
         "delta_llc": delta,
         "delta_llc_se": delta_se,
     }
     stages = xr.Dataset({name: ("stage", values) for name, values in variables.items()})
     stages = stages.assign_coords(stage=np.arange(1, stages.sizes["stage"] + 1))
     stages.attrs = {
-        "curve": "llc" if has_llc else curves.loss_name,
-        "note": _note(has_llc, curves.loss_name, boundaries is not None, points is not None)
-        + (
-            f"; {left_out} checkpoints with λ̂ below zero are no local minima and left out" if left_out else ""
-        ),
+        "curve": "llc" if has_llc else losses.name,
+        "note": _note(has_llc, len(llcs.step), losses.name, boundaries is not None, points is not None)
+        + (f"; {left_out} checkpoints that are not an LLC left out" if left_out else ""),
         "left_out": left_out,
         "min_probability": min_probability,
     }
@@ -107,27 +127,14 @@ def find_stages(
     return stages
 
 
-def may_be_local_minimum(llc: Any, llc_se: Any) -> Any:
-    """Which λ̂ are not surely negative: at least −3 standard errors. NaN is not."""
-    return llc >= -3 * llc_se
-
-
-def _local_minima(curves: _Curves) -> tuple[_Curves, tuple[float, float], int]:
-    """The curves without checkpoints whose λ̂ lies more than three standard errors below zero.
-
-    A learning coefficient is never negative: from such a checkpoint the chains walked downhill, so it is
-    no local minimum at this scale and its value (often huge) says nothing of degeneracy. Also gives the
-    range of steps that was measured, and how many were left out; none are where fewer than ``_FEWEST``
-    would remain.
-    """
-    step, llc, se = curves.llc_step, curves.llc, curves.llc_se
-    if len(step) == 0:
-        return curves, (np.nan, np.nan), 0
-    keep = may_be_local_minimum(llc, se)
-    if len(np.unique(step[keep])) < _FEWEST:
-        keep[:] = True
-    kept = curves._replace(llc_step=step[keep], llc=llc[keep], llc_se=se[keep])
-    return kept, (step.min(), step.max()), int((~keep).sum())
+def _both_ends(llcs: _Estimates, edges: Float[np.ndarray, " edge"], worst: int) -> Bool[np.ndarray, " stage"]:
+    """Whether, at both ends of each stage, most of the nearest checkpoints have at most this verdict."""
+    if len(llcs.step) == 0:
+        return np.zeros(len(edges) - 1, dtype=bool)
+    far = np.abs(np.log1p(llcs.step) - np.log1p(edges)[:, None])
+    nearest = np.argsort(far, axis=1, kind="stable")[:, :_NEIGHBOURS]
+    fine = (llcs.verdict[nearest] <= worst).mean(axis=1) > 0.5
+    return fine[:-1] & fine[1:]
 
 
 def _boundary_table(
@@ -182,55 +189,76 @@ def _at(
     return np.interp(np.log1p(wanted), np.log1p(step), value, left=np.nan, right=np.nan)
 
 
-def _note(has_llc: bool, loss_name: str, chosen: bool, fitted: bool) -> str:
+def _note(has_llc: bool, n_llcs: int, loss_name: str, chosen: bool, fitted: bool) -> str:
     if chosen:
         return "boundaries chosen by hand"
     if not fitted:
         return f"fewer than {_FEWEST} checkpoints with values: the whole run is one stage"
     if has_llc:
         return "boundaries are critical points of the LLC curve"
-    return f"no LLC measured: boundaries are critical points of {loss_name}, and no stage has a type"
+    why = "too few checkpoints have an LLC" if n_llcs else "no LLC measured"
+    return f"{why}: boundaries are critical points of {loss_name}, and no stage has a type"
 
 
-def _curves(source, llc, llc_se, loss) -> _Curves:
+def _curves(source, llc, llc_se, loss, verdict) -> tuple[_Estimates, _Losses]:
     if isinstance(source, np.ndarray | xr.DataArray | list):
         step = np.asarray(source, dtype=np.float64)
-        empty = np.empty(0)
-        values = _valued(step, llc, llc_se) if llc is not None else (empty, empty, empty)
-        losses = _valued(step, loss, None)[:2] if loss is not None else (empty, empty)
-        name = "loss"
+        estimates = _judged(None) if llc is None else _given(step, llc, llc_se, verdict)
+        losses = _Losses(*_NOTHING, "loss") if loss is None else _valued(step, _column(step, loss), "loss")
     else:
-        values, losses, name = _run_curves(source)
-    if len(values[0]) == 0 and len(losses[0]) == 0:
+        estimates = _judged(source.dataset(LLC) if source.has(LLC) else None)
+        losses = _run_losses(source)
+        if len(estimates.step) == 0 and len(losses.step) == 0:
+            raise NotMeasured(
+                f"{source.name} has neither LLC nor losses; "
+                f"measure them with `devexplore measure {source.path}`"
+            )
+    if len(estimates.step) == 0 and len(losses.step) == 0:
         raise InvalidSpec("expected values of the LLC or of the loss at the given steps, got none")
-    return _Curves(values[0], values[1], values[2], losses[0], losses[1], name)
+    return estimates, losses
 
 
-def _run_curves(run: "Run") -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...], str]:
-    empty = np.empty(0)
-    values, losses, name = (empty, empty, empty), (empty, empty), "loss"
-    if run.has(LLC):
-        data = run.dataset(LLC)
-        values = _valued(data[STEP].values, data["llc"], data.get("llc_se"))
+def _given(step: np.ndarray, llc, llc_se, verdict) -> _Estimates:
+    columns = {"llc": llc, "llc_se": np.zeros(step.shape) if llc_se is None else llc_se}
+    columns |= {} if verdict is None else {"verdict": verdict}
+    table = xr.Dataset(
+        {name: (STEP, _column(step, values)) for name, values in columns.items()}, coords={STEP: step}
+    )
+    measured = np.isfinite(table["llc" if verdict is None else "verdict"].values)
+    return _judged(table.isel({STEP: np.flatnonzero(measured)}).sortby(STEP))
+
+
+def _judged(llc: xr.Dataset | None) -> _Estimates:
+    """The estimates with their verdicts: those given, or else from the checks."""
+    if llc is None:
+        return _Estimates(*_NOTHING, *_NOTHING)
+    value = llc["llc"].values.astype(np.float64)
+    se = np.nan_to_num(llc["llc_se"].values.astype(np.float64)) if "llc_se" in llc else np.zeros_like(value)
+    verdict = (llc if "verdict" in llc else trust(llc))["verdict"].values
+    return _Estimates(llc[STEP].values.astype(np.float64), value, se, verdict.astype(np.float64))
+
+
+def _run_losses(run: "Run") -> _Losses:
+    """The test loss, or without it the training loss."""
     for group, variable in ((LOSSES, "test_loss"), (CHECKPOINTS, "train_loss")):
-        if len(losses[0]) == 0 and run.has(group) and variable in run.dataset(group):
+        if run.has(group) and variable in run.dataset(group):
             data = run.dataset(group)
-            losses, name = _valued(data[STEP].values, data[variable], None)[:2], variable
-    if len(values[0]) == 0 and len(losses[0]) == 0:
-        raise NotMeasured(
-            f"{run.name} has neither LLC nor losses; measure them with `devexplore measure {run.path}`"
-        )
-    return values, losses, name
+            losses = _valued(data[STEP].values, data[variable].values, variable)
+            if len(losses.step) > 0:
+                return losses
+    return _Losses(*_NOTHING, "loss")
 
 
-def _valued(step, value, se) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps, values and standard errors (zero where unknown) at the steps that have a value, in order."""
-    step, value = np.asarray(step, dtype=np.float64), np.asarray(value, dtype=np.float64)
-    se = np.zeros_like(value) if se is None else np.nan_to_num(np.asarray(se, dtype=np.float64))
-    if not step.shape == value.shape == se.shape or step.ndim != 1:
-        raise InvalidSpec(
-            f"expected one value per step, got {value.shape} and {se.shape} for steps {step.shape}"
-        )
+def _column(step: np.ndarray, value: np.ndarray | xr.DataArray) -> Float[np.ndarray, " step"]:
+    column = np.asarray(value, dtype=np.float64)
+    if column.shape != step.shape or step.ndim != 1:
+        raise InvalidSpec(f"expected one value per step, got {column.shape} for steps {step.shape}")
+    return column
+
+
+def _valued(step: np.ndarray, value: np.ndarray, name: str) -> _Losses:
+    """The steps that have a value, in order, and the values."""
+    step, value = step.astype(np.float64), value.astype(np.float64)
     keep = np.isfinite(value)
     order = np.argsort(step[keep], kind="stable")
-    return step[keep][order], value[keep][order], se[keep][order]
+    return _Losses(step[keep][order], value[keep][order], name)

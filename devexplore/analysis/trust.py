@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, VERDICT_WORDS, Setting, Thresholds, judge
+from devexplore.sampling.trust import VERDICT_WORDS, Setting, Thresholds, judge
 from devexplore.schema import STEP
 
 
@@ -46,18 +46,31 @@ def trust(llc: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
     return result
 
 
-def summarize_trust(judged: xr.Dataset) -> str:
-    """The verdicts counted, with the commonest reason: "131 trusted · 6 doubtful · 3 not an LLC (…)"."""
-    verdict = judged["verdict"].values
-    counts = [
-        (int((verdict == level).sum()), VERDICT_WORDS[level]) for level in (TRUSTED, DOUBTFUL, NOT_AN_LLC)
-    ]
-    words = " · ".join(f"{count} {word}" for count, word in counts if count > 0)
-    kinds = Counter(str(kind) for kind in judged["kind"].values if kind)
-    if not kinds:
-        return words
-    (commonest, _), *others = kinds.most_common()
-    return f"{words} ({'mostly ' if others else ''}{commonest})"
+class VerdictCount(NamedTuple):
+    """How many checkpoints have one verdict."""
+
+    level: int
+    n: int
+    reason: str
+    """The commonest in a few words, and whether there are others; empty where trusted."""
+
+    @property
+    def words(self) -> str:
+        """As in "6 doubtful: mostly chains disagree"."""
+        return f"{self.n} {VERDICT_WORDS[self.level]}" + (f": {self.reason}" if self.reason else "")
+
+
+def count_verdicts(judged: xr.Dataset) -> list[VerdictCount]:
+    """The verdicts that occur, best first, each with its commonest reason."""
+    counts = []
+    for level in range(len(VERDICT_WORDS)):
+        kinds = Counter(judged["kind"].values[judged["verdict"].values == level].tolist()).most_common()
+        if kinds:
+            (reason, most), n = kinds[0], sum(times for _, times in kinds)
+            if most < n:
+                reason = f"mostly {reason}" if most > n / 2 else f"{reason} and others"
+            counts.append(VerdictCount(level, n, reason))
+    return counts
 
 
 def _setting(llc: xr.Dataset) -> Setting:

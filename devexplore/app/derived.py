@@ -17,6 +17,7 @@ import xarray as xr
 
 from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.stages import find_stages
+from devexplore.analysis.trust import trust
 from devexplore.errors import DevexploreError
 from devexplore.measure import ensure_outputs
 from devexplore.run import Run, open_run
@@ -73,6 +74,11 @@ class DerivedRun:
         return self.group("llc")
 
     @cached_property
+    def trust(self) -> xr.Dataset | None:
+        """A verdict on every estimate of the LLC, from the checks stored with it."""
+        return None if self.llc is None else trust(self.llc)
+
+    @cached_property
     def checkpoints(self) -> xr.Dataset | None:
         return self.group("checkpoints")
 
@@ -123,13 +129,21 @@ class DerivedRun:
 
     def _find_stages(self, progress: Progress) -> xr.Dataset | None:
         """From what is loaded, each curve at its own steps: NaN where only the other was measured."""
-        curves = [] if self.llc is None else [self.llc[["llc", "llc_se"]]]
+        curves: list[xr.Dataset] = []
+        if self.llc is not None and self.trust is not None:
+            curves.append(self.llc[["llc", "llc_se"]].assign(verdict=self.trust["verdict"]))
         if self.loss is not None:
             curves.append(self.loss.rename("loss").to_dataset())
         if not curves:
             return None
         table = xr.merge(curves, join="outer", compat="override", combine_attrs="drop")
-        return find_stages(table["step"], table.get("llc"), table.get("llc_se"), table.get("loss"))
+        return find_stages(
+            table["step"],
+            table.get("llc"),
+            table.get("llc_se"),
+            table.get("loss"),
+            verdict=table.get("verdict"),
+        )
 
     def _compute_dynamics(self, progress: Progress) -> xr.Dataset:
         """In a Run of its own: measuring closes and reopens its files, which the page may be reading."""

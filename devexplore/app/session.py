@@ -176,8 +176,8 @@ class Session:
         loss = timeline_view.loss_row(derived.losses, derived.checkpoints, theme)
         if loss is not None:
             rows.append(loss)
-        if derived.llc is not None:
-            rows.append(timeline_view.llc_row(derived.llc, theme, derived.losses))
+        if derived.llc is not None and derived.trust is not None:
+            rows.append(timeline_view.llc_row(derived.llc, derived.trust, theme))
         names = timeline_view.strips(derived.metrics)
         if derived.metrics is not None:
             rows += [
@@ -195,9 +195,8 @@ class Session:
             "figure": timeline_view.timeline(rows, stages, float(derived.steps[-1]), theme),
             "rows": timeline_view.follow(rows),
             "strips": {name: timeline_view.strip_label(name) for name in names},
-            "trust": timeline_view.trust(derived.llc),
+            "trust": timeline_view.trust(derived.trust),
             "settings": timeline_view.settings(derived.llc),
-            "doubtful": 0 if derived.llc is None else int(timeline_view.doubtful(derived.llc).sum()),
             "train": derived.checkpoints is not None and derived.losses is not None,
             "missing": missing,
             "types": sorted({mark.type for mark in stages}),

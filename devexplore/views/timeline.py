@@ -1,21 +1,23 @@
 """Loss and LLC over log-steps with stage bands; further metrics as strips below."""
 
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from devexplore.analysis.stages import may_be_local_minimum
+from devexplore.analysis.trust import count_verdicts
+from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, VERDICT_WORDS
 from devexplore.views.axes import axis, base_layout, log_step, padded, step_ticks
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, TYPE_WORDS, Theme
 
-RHAT_LIMIT = 1.1
-"""Above this R̂ the chains disagree and an LLC is drawn as doubtful."""
+DOUBTFUL_REACH = -0.25, 1.5
+"""Doubtful estimates stretch the LLC axis at most to these multiples of the largest trusted one."""
 
-LARGE_EXCESS = 0.25
-"""An excess loss above this share of L(w*): the chains left the neighbourhood, and the hover says so."""
+HOVER_WIDTH = 72
+"""Characters of a line of the hover."""
 
 MOST_PARTS = 16
 """A strip shows a metric with at most this many parts."""
@@ -38,21 +40,10 @@ class Row(NamedTuple):
     traces: list[go.Scatter]
     range: tuple[float, float]
     height: float
-
-
-def doubtful(llc: xr.Dataset) -> xr.DataArray:
-    """Which LLC estimates are not to be believed as they stand, for any of the ``reasons``."""
-    return xr.concat(list(reasons(llc).values()), "reason").any("reason")
-
-
-def reasons(llc: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Why an estimate is doubtful, in words, and which checkpoints each reason holds for."""
-    known = np.isfinite(llc["llc"])
-    return {
-        f"R̂ > {RHAT_LIMIT}": llc["rhat"] > RHAT_LIMIT,
-        "a chain diverged": llc["diverged_chains"] > 0,
-        "below zero, so no local minimum": known & ~may_be_local_minimum(llc["llc"], llc["llc_se"].fillna(0)),
-    }
+    verdict: np.ndarray | None = None
+    """Of an LLC: 0 trusted, 1 doubtful, 2 not an LLC, at each step."""
+    reason: np.ndarray | None = None
+    """Why, in words; empty where trusted."""
 
 
 def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: Theme) -> Row | None:
@@ -78,50 +69,110 @@ def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: T
     return _row(title, unit, shown, traces, 1.0)
 
 
-def llc_row(llc: xr.Dataset, theme: Theme, losses: xr.Dataset | None = None) -> Row:
-    """The LLC with its ± one-standard-error band; doubtful estimates are crosses.
+def llc_row(llc: xr.Dataset, judged: xr.Dataset, theme: Theme) -> Row:
+    """The LLC with its ± one-standard-error band, each estimate by its verdict (``analysis.trust``).
 
-    With the losses at hand, the hover also says where the excess loss is large against the loss itself.
+    Trusted: a filled dot. Doubtful: a larger hollow one. Not an LLC: a thin cross, joined by a dotted grey
+    line, without a band. Estimates beyond the axis are arrows at its edge, in the same colours.
     """
-    if losses is not None:
-        llc = llc.assign(test_loss=losses["test_loss"].reindex(step=llc["step"], method="nearest"))
     step, value, se = llc["step"].values, llc["llc"].values, np.nan_to_num(llc["llc_se"].values)
-    doubt = doubtful(llc).values
-    x = log_step(step)
+    verdict, x, known = judged["verdict"].values, log_step(step), np.isfinite(value)
+    words = np.array(
+        [_llc_words(llc.isel(step=i), judged.isel(step=i)) for i in range(step.size)], dtype=object
+    )
+    low, high = _llc_range(value, se, verdict)
+    inside = (value >= low) & (value <= high)
+    believed = known & (verdict != NOT_AN_LLC)
+
+    def points(where: np.ndarray, at: np.ndarray, marker: dict[str, Any], name: str) -> go.Scatter:
+        return go.Scatter(
+            x=x[where],
+            y=at[where],
+            mode="markers",
+            marker=marker,
+            customdata=step[where],
+            text=words[where],
+            hovertemplate="%{text}<extra></extra>",
+            name=name,
+        )
+
+    colours = {TRUSTED: theme.ink, DOUBTFUL: theme.doubtful, NOT_AN_LLC: theme.faint}
+    traces = [*_bands(x, value, se, believed, theme)]
+    traces += [
+        _joined(x, value, known & _beside(~believed), {"color": theme.faint, "width": 1.2, "dash": "dot"}),
+        _joined(x, value, believed, {"color": theme.ink, "width": 1.6}),
+    ]
+    traces += [
+        points(known & inside & (verdict == level), value, _marker(level, colour), VERDICT_WORDS[level])
+        for level, colour in colours.items()
+    ]
+    for edge, beyond, symbol in ((high, value > high, "triangle-up"), (low, value < low, "triangle-down")):
+        off = known & beyond
+        if off.any():
+            marker = {"symbol": symbol, "size": 7, "color": [colours[level] for level in verdict[off]]}
+            inwards = np.full(step.size, edge - np.sign(edge - (low + high) / 2) * 0.03 * (high - low))
+            traces.append(points(off, inwards, marker, "beyond the axis"))
+    return Row(
+        "LLC", "", step, value, se, traces, (low, high), 1.0, verdict=verdict, reason=judged["reason"].values
+    )
+
+
+def _marker(level: int, colour: str) -> dict[str, Any]:
+    """How an estimate of this verdict is drawn: by its shape first, by its colour second."""
+    if level == DOUBTFUL:
+        return {"symbol": "circle-open", "size": 6.5, "color": colour, "line": {"width": 1.5}}
+    if level == NOT_AN_LLC:
+        return {"symbol": "x-thin", "size": 5, "line": {"color": colour, "width": 1.4}}
+    return {"symbol": "circle", "size": 3.5, "color": colour}
+
+
+def _bands(
+    x: np.ndarray, value: np.ndarray, se: np.ndarray, believed: np.ndarray, theme: Theme
+) -> list[go.Scatter]:
+    """The ± SE band over each stretch of estimates that are LLCs."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], believed.astype(int), [0]])))
+    bands = []
+    for first, after in zip(edges[::2], edges[1::2], strict=True):
+        at = slice(first, after)
+        band = go.Scatter(
+            x=np.concatenate([x[at], x[at][::-1]]),
+            y=np.concatenate([(value + se)[at], (value - se)[at][::-1]]),
+            fill="toself",
+            fillcolor=theme.uncertainty,
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            name="± SE",
+        )
+        bands.append(band)
+    return bands
+
+
+def _joined(x: np.ndarray, value: np.ndarray, where: np.ndarray, line: dict[str, Any]) -> go.Scatter:
+    """A line through these points, broken between others."""
+    y = np.where(where, value, np.nan)
+    return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", name="LLC")
+
+
+def _beside(where: np.ndarray) -> np.ndarray:
+    """These points and their neighbours on both sides."""
+    wide = where.copy()
+    wide[:-1] |= where[1:]
+    wide[1:] |= where[:-1]
+    return wide
+
+
+def _llc_range(value: np.ndarray, se: np.ndarray, verdict: np.ndarray) -> tuple[float, float]:
+    """The axis of the LLC: trusted estimates set it, doubtful ones stretch it within reason."""
     known = np.isfinite(value)
-    band = go.Scatter(
-        x=np.concatenate([x[known], x[known][::-1]]),
-        y=np.concatenate([(value + se)[known], (value - se)[known][::-1]]),
-        fill="toself",
-        fillcolor=theme.uncertainty,
-        line={"width": 0},
-        mode="lines",
-        hoverinfo="skip",
-        name="± SE",
-    )
-    line = go.Scatter(
-        x=x,
-        y=value,
-        mode="lines+markers",
-        line={"color": theme.ink, "width": 1.6},
-        marker={"size": np.where(doubt, 0, 3.5), "color": theme.ink},
-        customdata=step,
-        text=[_llc_words(llc.isel(step=i), bool(doubt[i])) for i in range(step.size)],
-        hovertemplate="%{text}<extra></extra>",
-        name="LLC",
-    )
-    crosses = go.Scatter(
-        x=x[doubt],
-        y=value[doubt],
-        mode="markers",
-        marker={"symbol": "x-thin", "size": 6, "line": {"color": theme.doubtful, "width": 1.6}},
-        hoverinfo="skip",
-        name="doubtful",
-    )
-    trusted = known & ~doubt
-    inside = trusted if trusted.sum() >= 3 else known
-    edges = np.concatenate([(value + se)[inside], (value - se)[inside]])
-    return Row("LLC", "", step, value, se, [band, line, crosses], padded(edges), 1.0)
+    trusted, doubtful = known & (verdict == TRUSTED), known & (verdict == DOUBTFUL)
+    if trusted.sum() < 3:
+        inside = known & (verdict != NOT_AN_LLC)
+        inside = inside if inside.any() else known
+        return padded(np.concatenate([(value + se)[inside], (value - se)[inside]]))
+    ends = np.concatenate([(value + se)[trusted], (value - se)[trusted]])
+    least, most = (share * np.abs(ends).max() for share in DOUBTFUL_REACH)
+    return padded(np.concatenate([ends, value[doubtful].clip(least, most)]))
 
 
 def strip_row(metric: xr.DataArray, theme: Theme) -> Row:
@@ -224,22 +275,20 @@ def follow(rows: list[Row]) -> list[dict[str, Any]]:
             "step": row.step.astype(float),
             "value": row.value.astype(float),
             "error": row.error.astype(float),
+            "verdict": [] if row.verdict is None else row.verdict,
+            "reason": [] if row.reason is None else list(row.reason),
         }
         for i, row in enumerate(rows)
     ]
 
 
-def trust(llc: xr.Dataset | None) -> str:
-    """The verdict on the LLC curve in words."""
-    if llc is None:
-        return ""
-    count, total = int(doubtful(llc).sum()), llc.sizes["step"]
-    if count == 0:
-        return f"all R̂ ≤ {RHAT_LIMIT}, no chain diverged"
-    held = {words: int(which.sum()) for words, which in reasons(llc).items() if which.any()}
-    if len(held) == 1:
-        return f"{count} of {total} doubtful: {next(iter(held))}"
-    return f"{count} of {total} doubtful: " + ", ".join(f"{n} {words}" for words, n in held.items())
+def trust(judged: xr.Dataset | None) -> dict[str, Any]:
+    """The verdicts on the LLC curve: how many of each, to stand beside its mark, and what was not judged."""
+    if judged is None:
+        return {"marks": [], "note": ""}
+    missing = judged.attrs.get("not_judged", [])
+    note = "LLC judged without " + ", ".join(map(strip_label, missing)) if missing else ""
+    return {"marks": [{"level": c.level, "text": c.words} for c in count_verdicts(judged)], "note": note}
 
 
 def settings(llc: xr.Dataset | None) -> str:
@@ -289,22 +338,18 @@ def _line(values: xr.DataArray, colour: str, width: float, name: str, dash: str 
     )
 
 
-def _llc_words(at: xr.Dataset, doubt: bool) -> str:
-    excess = float(at["excess_loss"])
+def _llc_words(at: xr.Dataset, judged: xr.Dataset) -> str:
     lines = [
         f"step {int(at['step']):,}",
         f"LLC {float(at['llc']):.4g} ± {float(at['llc_se']):.2g}",
         f"R̂ {float(at['rhat']):.3g} · ESS {float(at['ess']):.0f}",
-        f"excess loss E[L] − L(w*) = {excess:.3g}",
+        f"excess loss E[L] − L(w*) = {float(at['excess_loss']):.3g}",
     ]
-    if "test_loss" in at and excess > LARGE_EXCESS * abs(float(at["test_loss"])):
-        share = excess / abs(float(at["test_loss"]))
-        lines.append(f"<b>chains left the neighbourhood: excess is {share:.0%} of the loss</b>")
-    if int(at["diverged_chains"]) > 0:
-        lines.append(f"<b>{int(at['diverged_chains'])} chains diverged</b>")
-    if doubt:
-        why = [words for words, which in reasons(at).items() if bool(which)]
-        lines.append(f"<b>doubtful: {', '.join(why)}</b>")
+    level = int(judged["verdict"])
+    if level != TRUSTED:
+        lines.append(f"<b>{VERDICT_WORDS[level]}</b>")
+        reasons = str(judged["reason"].item()).split("; ")
+        lines += [line for reason in reasons for line in wrap(f"· {reason}", HOVER_WIDTH)]
     return "<br>".join(lines)
 
 

@@ -109,3 +109,66 @@ def test_runs_and_arrays_without_curves_are_refused() -> None:
         find_stages(STEPS)
     with pytest.raises(InvalidSpec, match="one value per step"):
         find_stages(STEPS, LLC[:-1])
+
+
+def judged_run(verdict_2: np.ndarray, doubtful: np.ndarray | None = None) -> SimpleNamespace:
+    """The planted run with chains that have all diverged, or disagree, at some checkpoints."""
+    llc = curve(
+        STEPS,
+        llc=noisy_llc(),
+        llc_se=np.ones(len(X)),
+        stability=np.where(verdict_2, 5.0, 1.0),
+        rhat=np.where(np.zeros(len(X), dtype=bool) if doubtful is None else doubtful, 1.5, 1.0),
+    )
+    return run(llc=llc, losses=curve(STEPS, test_loss=LOSS))
+
+
+def test_estimates_that_are_not_an_llc_are_left_out_and_counted() -> None:
+    left_out = np.arange(len(X)) % 7 == 3
+    planted = judged_run(left_out)
+    planted.dataset("llc")["llc"][left_out] = 1e6
+    stages = find_stages(planted)
+    assert stages.type.values.tolist() == ["A", "B"]
+    assert stages.attrs["left_out"] == left_out.sum()
+    assert f"{left_out.sum()} checkpoints that are not an LLC left out" in stages.attrs["note"]
+
+
+def test_a_stage_that_begins_where_nothing_is_an_llc_is_undecided_and_the_others_keep_their_types() -> None:
+    stages = find_stages(judged_run(X < 2))
+    assert stages.start.values[0] == 0
+    assert stages.type.values.tolist()[0] == "undecided"
+    assert stages.type.values.tolist()[-1] == "B"
+    assert stages.trusted.values.tolist()[0] is False
+
+
+def test_a_stage_that_ends_among_doubtful_estimates_keeps_its_type_and_is_not_trusted() -> None:
+    stages = find_stages(judged_run(np.zeros(len(X), dtype=bool), doubtful=X > 9))
+    assert stages.type.values.tolist() == ["A", "B"]
+    assert stages.trusted.values.tolist() == [True, False]
+
+
+def test_one_bad_checkpoint_at_an_end_does_not_outvote_its_neighbours() -> None:
+    first = np.arange(len(X)) == 0
+    assert find_stages(judged_run(first)).type.values.tolist() == ["A", "B"]
+
+
+def test_where_hardly_any_estimate_is_an_llc_the_loss_gives_the_boundaries() -> None:
+    stages = find_stages(judged_run(np.arange(len(X)) > 3))
+    assert stages.attrs["curve"] == "test_loss"
+    assert set(stages.type.values) == {"undecided"}
+    assert "too few checkpoints have an LLC" in stages.attrs["note"]
+
+
+def test_where_nothing_is_an_llc_and_there_is_no_loss_the_run_is_one_undecided_stage() -> None:
+    stages = find_stages(STEPS, np.full(len(X), -50.0), np.ones(len(X)))
+    assert stages.type.values.tolist() == ["undecided"]
+    assert (int(stages.start[0]), int(stages.end[0])) == (0, 14_000)
+
+
+def test_given_verdicts_count_where_they_are_known_and_elsewhere_nothing_was_measured() -> None:
+    llc, verdict = noisy_llc(), np.zeros(len(X))
+    verdict[10], llc[10] = 2, np.nan  # its chains diverged
+    verdict[20], llc[20] = np.nan, np.nan  # only the loss was measured here
+    stages = find_stages(STEPS, llc, np.ones(len(X)), LOSS, verdict=verdict)
+    assert stages.attrs["left_out"] == 1
+    assert stages.type.values.tolist() == ["A", "B"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from devexplore.analysis.trust import summarize_trust, trust
+from devexplore.analysis.trust import count_verdicts, trust
 from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, Thresholds
 
 SETTINGS = {
@@ -82,13 +82,17 @@ def test_a_curve_of_bare_values_is_judged_by_sign(llc: xr.Dataset) -> None:
     assert trust(bare)["verdict"].values.tolist() == [0, 2, 0, 2, 0, 0, 0]
 
 
-def test_verdicts_are_summed_up_in_one_line(llc: xr.Dataset) -> None:
-    assert summarize_trust(trust(llc.isel(step=[3, 5, 6]))) == "3 trusted"
-    assert summarize_trust(trust(llc.isel(step=[3, 4, 6]))) == (
-        "2 trusted · 1 doubtful (too few effective draws)"
-    )
-    several = xr.concat([llc.isel(step=[1, 2, 3]), llc.isel(step=[1]).assign_coords(step=[101])], "step")
-    assert summarize_trust(trust(several)) == "1 trusted · 3 not an LLC (mostly all chains diverged)"
+def test_verdicts_are_counted_with_the_commonest_reason_of_each(llc: xr.Dataset) -> None:
+    def words(*at: int) -> list[str]:
+        several = llc.isel(step=list(at)).assign_coords(step=np.arange(len(at)))
+        return [count.words for count in count_verdicts(trust(several))]
+
+    assert words(3, 5, 6) == ["3 trusted"]
+    assert words(3, 4, 6) == ["2 trusted", "1 doubtful: too few effective draws"]
+    assert words(1, 1, 2, 4) == [
+        "1 doubtful: too few effective draws",
+        "3 not an LLC: mostly all chains diverged",
+    ]
 
 
 def test_a_verdict_needs_no_torch() -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from devexplore.analysis.trust import trust as judge_llc
 from devexplore.views.axes import log_step, padded, step_label, step_ticks
 from devexplore.views.stages import stage_index, stage_marks
 from devexplore.views.style import DARK, LIGHT
 from devexplore.views.timeline import (
-    doubtful,
     follow,
     llc_row,
     loss_row,
@@ -57,11 +57,33 @@ def test_bands_are_warm_cool_and_hatched(marks, losses):
     np.testing.assert_allclose([min(drawn["B"].x), max(drawn["B"].x)], log_step(np.array([1000, 9999])))
 
 
-def test_estimates_with_disagreeing_or_diverged_chains_are_doubtful_and_said_to_be(llc):
-    assert doubtful(llc).values.tolist() == [False, False, True, False, True]
-    assert trust(llc).startswith("2 of 5 doubtful")
-    assert trust(llc.isel(step=[0, 1])) == "all R̂ ≤ 1.1, no chain diverged"
-    assert trust(None) == ""
+def judged_row(llc, theme=LIGHT):
+    return llc_row(llc, judge_llc(llc), theme)
+
+
+def trace(row, name):
+    (found,) = [t for t in row.traces if t.name == name]
+    return found
+
+
+def planted(llc, verdict, reason=""):
+    """Verdicts as given."""
+    kind = np.where(np.array(verdict) > 0, reason, "")
+    return xr.Dataset(
+        {"verdict": ("step", np.array(verdict)), "reason": ("step", kind), "kind": ("step", kind)},
+        coords={"step": llc["step"]},
+    )
+
+
+def test_the_page_counts_the_verdicts_and_says_why_and_what_was_not_judged(llc):
+    said = trust(judge_llc(llc))
+    assert [mark["text"] for mark in said["marks"]] == [
+        "3 trusted",
+        "2 doubtful: chains disagree and others",
+    ]
+    assert [mark["level"] for mark in said["marks"]] == [0, 1]
+    assert "slope shift" in said["note"]
+    assert trust(None)["marks"] == []
 
 
 def test_the_settings_behind_the_llc_are_told_where_the_store_holds_them(llc):
@@ -71,43 +93,75 @@ def test_the_settings_behind_the_llc_are_told_where_the_store_holds_them(llc):
     assert settings(llc) == "ε 1e-05 · nβ 1000 · γ 3000 · batch 8 · 3 chains × 40 draws"
 
 
-def test_an_estimate_surely_below_zero_is_doubtful_and_called_no_local_minimum(llc):
-    llc["rhat"][2] = 1.0
-    llc["llc"][0] = -400.0
-    llc["llc"][1] = -0.4  # two standard errors
-    assert doubtful(llc).values.tolist() == [True, False, False, False, True]
-    assert "1 below zero, so no local minimum" in trust(llc)
-    row = llc_row(llc, LIGHT)
-    assert row.range[0] > -50  # the others set it
-    assert "no local minimum" in next(t for t in row.traces if t.name == "LLC").text[0]
+def test_each_verdict_has_a_mark_of_its_own_shape(llc):
+    row = llc_row(llc, planted(llc, [0, 1, 2, 1, 0]), LIGHT)
+    shapes = {"trusted": "circle", "doubtful": "circle-open", "not an LLC": "x-thin"}
+    assert {name: trace(row, name).marker.symbol for name in shapes} == shapes
+    np.testing.assert_allclose(trace(row, "doubtful").x, log_step(np.array([10, 1000])))
+    np.testing.assert_allclose(trace(row, "not an LLC").x, log_step(np.array([100])))
 
 
-def test_doubtful_estimates_are_crosses_and_the_trusted_ones_set_the_range(llc):
-    llc["llc"][2] = 1e9
-    row = llc_row(llc, LIGHT)
-    crosses = next(t for t in row.traces if t.name == "doubtful")
-    assert crosses.marker.symbol == "x-thin"
-    np.testing.assert_allclose(crosses.x, log_step(np.array([100, 9999])))
-    assert row.range[1] < 100
+def test_what_is_not_an_llc_has_no_band_and_is_joined_by_a_dotted_grey_line(llc):
+    row = llc_row(llc, planted(llc, [0, 0, 2, 0, 0]), LIGHT)
+    bands = [t for t in row.traces if t.name == "± SE"]
+    assert len(bands) == 2
+    assert not any(np.isclose(band.x, log_step(np.array(100))).any() for band in bands)
+    dotted, solid = (t for t in row.traces if t.name == "LLC")
+    assert (dotted.line.dash, dotted.line.color) == ("dot", LIGHT.faint)
+    assert np.isfinite(dotted.y).tolist() == [False, True, True, True, False]
+    assert np.isfinite(solid.y).tolist() == [True, True, False, True, True]
+
+
+def test_estimates_beyond_the_axis_are_arrows_at_its_edge_and_do_not_set_it(llc):
+    llc["llc"][2], llc["llc"][0] = 1e9, -400.0
+    row = llc_row(llc, planted(llc, [2, 0, 2, 0, 0]), LIGHT)
+    low, high = row.range
+    assert -50 < low < 0.0 + 5.0
+    assert high < 100
+    arrows = [t for t in row.traces if t.name == "beyond the axis"]
+    assert [(t.marker.symbol, t.customdata.tolist()) for t in arrows] == [
+        ("triangle-up", [100]),
+        ("triangle-down", [0]),
+    ]
+    assert all(low < y < high for t in arrows for y in t.y)
+    assert "LLC -400" in arrows[1].text[0]
+
+
+def test_doubtful_estimates_stretch_the_axis_only_within_reason(llc):
+    llc["llc"][1] = 30.0
+    near = llc_row(llc, planted(llc, [0, 1, 0, 0, 0]), LIGHT).range[1]
+    llc["llc"][1] = 1e6
+    far = llc_row(llc, planted(llc, [0, 1, 0, 0, 0]), LIGHT).range[1]
+    assert 30 < near < 35
+    assert far < 45
+
+
+def test_the_hover_gives_the_verdict_with_its_reasons_in_short_lines(llc):
+    reason = "chains sit 1.9 nats above L(w*), above the uniform predictor: λ̂ here is the loss upside down; R̂"
+    row = llc_row(llc, planted(llc, [0, 0, 2, 0, 0], reason), LIGHT)
+    words = trace(row, "not an LLC").text[0]
+    assert "<b>not an LLC</b><br>· chains sit 1.9 nats above" in words
+    assert words.endswith("<br>· R̂")
+    assert max(map(len, words.split("<br>"))) <= 75
+    assert "<b>" not in trace(row, "trusted").text[0]
 
 
 def test_the_band_is_one_standard_error_on_both_sides(llc):
-    band = next(t for t in llc_row(llc, LIGHT).traces if t.name == "± SE")
+    band = trace(judged_row(llc), "± SE")
     upper, lower = np.array(band.y[:5]), np.array(band.y[5:][::-1])
     np.testing.assert_allclose((upper - lower) / 2, llc["llc_se"])
 
 
-def test_the_hover_says_when_chains_left_the_neighbourhood(llc, losses):
-    line = next(t for t in llc_row(llc, LIGHT, losses).traces if t.name == "LLC")
-    assert "left the neighbourhood" in line.text[3]
-    assert "left the neighbourhood" not in line.text[0]
-    assert "2 chains diverged" in line.text[4]
-
-
 def test_an_llc_without_a_value_breaks_nothing(llc):
     llc["llc"][:] = np.nan
-    row = llc_row(llc, LIGHT)
-    assert np.isfinite(row.range).all()
+    assert np.isfinite(judged_row(llc).range).all()
+
+
+def test_the_cursor_reads_the_verdict_beside_the_value(llc):
+    entry = follow([judged_row(llc)])[0]
+    assert entry["verdict"].tolist() == [0, 0, 1, 0, 1]
+    assert entry["reason"][0] == ""
+    assert "chains disagree" in entry["reason"][2]
 
 
 def test_training_loss_stands_in_where_no_test_loss_was_measured(losses):
@@ -119,7 +173,7 @@ def test_training_loss_stands_in_where_no_test_loss_was_measured(losses):
 
 def test_rows_do_not_overlap_however_many_there_are(losses, llc, marks):
     metric = losses["test_loss"].rename("icl_score")
-    rows = [loss_row(losses, None, LIGHT), llc_row(llc, LIGHT), *[strip_row(metric, LIGHT)] * 4]
+    rows = [loss_row(losses, None, LIGHT), judged_row(llc), *[strip_row(metric, LIGHT)] * 4]
     layout = timeline(rows, marks, 9999, LIGHT).layout
     domains = [layout[f"yaxis{i + 2}"].domain for i in range(6)]
     assert domains[0][1] == pytest.approx(1)
@@ -147,7 +201,7 @@ def test_a_metric_of_several_parts_is_several_lines_without_one_reading(losses):
 
 
 def test_what_the_cursor_reads_is_what_was_measured(llc):
-    entry = follow([llc_row(llc, LIGHT)])[0]
+    entry = follow([judged_row(llc)])[0]
     np.testing.assert_array_equal(entry["value"], llc["llc"])
     np.testing.assert_array_equal(entry["error"], llc["llc_se"])
     assert entry["axis"] == "yaxis2"

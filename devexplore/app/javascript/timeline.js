@@ -1,5 +1,9 @@
 // Loss, LLC and strips over log-steps. Pressing or dragging anywhere in the plot sets the step.
 
+// How each verdict on an LLC is marked, here and in the figure.
+const MARKS = ["trusted", "doubtful", "none"], SIGNS = ["", "○ ", "× "], NOT_AN_LLC = 2;
+const WORDS = ["LLC trusted", "LLC doubtful", "not an LLC"];
+
 function render({model, el}) {
   const bus = openBus(model.bus);
   const pane = buildPane(el, "Timeline");
@@ -26,19 +30,27 @@ function render({model, el}) {
     line.setAttribute("x1", x); line.setAttribute("x2", x);
     line.setAttribute("y1", size.t - 4); line.setAttribute("y2", size.t + size.h);
     rows.forEach((row, i) => {
-      const value = row.value[nearest(row.step, bus.step)], ya = figure.axis(row.axis), text = values.children[i];
+      const at = nearest(row.step, bus.step), verdict = row.verdict[at] ?? 0;
+      const value = row.value[at], error = row.error[at], ya = figure.axis(row.axis), text = values.children[i];
       if (!ya) return;
       const dot = dots.children[i];
-      const error = row.error[nearest(row.step, bus.step)];
       const unit = Number.isFinite(error) ? `± ${shortNumber(error, 2)}` : row.unit.length < 6 ? row.unit : "";
-      text.textContent = Number.isFinite(value) ? `${shortNumber(value)} ${unit}` : "";
+      text.textContent = verdict === NOT_AN_LLC ? "× not an LLC"
+        : Number.isFinite(value) ? `${SIGNS[verdict]}${shortNumber(value)} ${unit}` : "";
       text.setAttribute("x", xa._offset + xa._length + 6);
       text.setAttribute("y", ya._offset + 27);
       const y = ya._offset + ya.l2p(value);
       const seen = Number.isFinite(y) && y >= ya._offset - 2 && y <= ya._offset + ya._length + 2;
       dot.style.display = seen ? "" : "none";
       if (seen) { dot.setAttribute("cx", x); dot.setAttribute("cy", y); }
+      if (row.reason.length) say(row.step[at], verdict, row.reason[at]);
     });
+  };
+  // Why the LLC at the current step is not to be believed, in the foot, for those who do not hover.
+  const why = h("p", {class: "why"});
+  const say = (step, verdict, reason) => {
+    const words = `Step ${Math.round(step).toLocaleString("en")}, ${WORDS[verdict]}${reason ? `: ${reason}` : ""}`;
+    if (why.title !== words) why.textContent = why.title = words;
   };
   figure.place = place;
 
@@ -62,12 +74,15 @@ function render({model, el}) {
     const keys = [];
     if (data.rows.some(r => r.title === "LLC")) keys.push(key("se", "± 1 SE"));
     if (data.train) keys.push(key("dotted", "train loss"));
-    if (data.trust) keys.push(key(data.doubtful ? "cross" : "fine", data.trust));
+    for (const {level, text} of data.trust.marks) keys.push(key(MARKS[level], text));
     if (data.settings) keys.push(key("fine", `SGLD ${data.settings}`));
     if (data.types.includes("A")) keys.push(key("warm", "A: LLC rises"));
     if (data.types.includes("B")) keys.push(key("cool", "B: falls"));
     if (data.types.includes("undecided")) keys.push(key("hatch", "undecided"));
-    pane.foot.replaceChildren(h("span", {class: "keys"}, ...keys));
+    const line = h("span", {class: "keys"}, ...keys);
+    line.title = data.trust.note;
+    why.hidden = data.trust.marks.every(mark => mark.level === 0);  // where all are trusted there is nothing to say
+    pane.foot.replaceChildren(line, why);
     for (const {message} of data.missing) {
       pane.foot.append(h("span", {class: "missing"}, h("span", {}, message.title), h("code", {title: message.command}, message.command)));
     }
