@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from devexplore.analysis import loss_covariance as loss_covariance
     from devexplore.analysis import most_changed as most_changed
     from devexplore.app.explore import explore as explore
+    from devexplore.calibration import calibrate as calibrate
     from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
     from devexplore.errors import DevexploreError as DevexploreError
     from devexplore.measure import LLC as LLC
@@ -45,6 +46,7 @@ _HOMES = {
     "TokenLosses": "measure",
     "TokenTraces": "measure",
     "bundled_runs": "run",
+    "calibrate": "calibration",
     "essential_dynamics": "analysis",
     "explore": "app.explore",
     "find_stages": "analysis",

@@ -1,4 +1,4 @@
-"""The command line: ``devexplore explore | train | measure | check | pack``."""
+"""The command line: ``devexplore explore | train | measure | calibrate | check-llc | check | pack``."""
 
 import argparse
 import sys
@@ -11,6 +11,8 @@ from devexplore.errors import DamagedStore, DevexploreError, InvalidSpec, RunNot
 
 if TYPE_CHECKING:
     from devexplore.run import Run
+
+CALIBRATED = "calibrated"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         default="losses,metrics,outputs,llc",
         metavar="WHAT",
-        help="comma-separated: losses,metrics,outputs,llc",
+        help="comma-separated: losses,metrics,outputs,llc (the default), refined,token-traces",
     )
     measure.add_argument(
         "--outputs", metavar="KIND", help=f"kind of output: {', '.join(schema.OUTPUT_KINDS)}"
@@ -71,11 +73,43 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="override an LLC setting, e.g. --llc draws=200",
+        help="override an LLC setting, e.g. --llc draws=200; --llc calibrated takes what `calibrate` chose",
     )
+    measure.add_argument(
+        "--components",
+        metavar="PATTERNS",
+        help="for refined: which components, comma-separated, e.g. '*head*,all'",
+    )
+    measure.add_argument(
+        "--data", metavar="DATA", help="for refined: other data, e.g. repeated or folder:PATH (language)"
+    )
+    measure.add_argument(
+        "--checkpoints", type=int, metavar="N", help="at most N checkpoints, spread over training"
+    )
+    measure.add_argument("--memory", default="2GB", help="the most that chains may hold (default 2GB)")
     measure.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
     measure.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     measure.set_defaults(run_command=_measure)
+
+    calibrate = commands.add_parser(
+        "calibrate", help="find LLC settings for a run by a sweep over step size, nβ and γ"
+    )
+    calibrate.add_argument("run", metavar="RUN", help="run folder, or the name of a bundled run")
+    calibrate.add_argument("--steps", metavar="STEPS", help="checkpoints, comma-separated (default: four)")
+    for name, words in (("step-sizes", "ε"), ("n-betas", "nβ"), ("localizations", "γ")):
+        calibrate.add_argument(f"--{name}", metavar="VALUES", help=f"values of {words}, comma-separated")
+    calibrate.add_argument("--minutes", type=float, default=10.0, help="time it may take (default 10)")
+    calibrate.add_argument("--memory", default="2GB", help="the most that chains may hold (default 2GB)")
+    calibrate.add_argument("--figure", type=Path, metavar="FILE.html", help="write the heat map to this file")
+    calibrate.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
+    calibrate.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    calibrate.set_defaults(run_command=_calibrate)
+
+    check_llc = commands.add_parser(
+        "check-llc", help="run the LLC estimator on models whose answer is known (under a minute)"
+    )
+    check_llc.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    check_llc.set_defaults(run_command=_check_llc)
 
     check = commands.add_parser(
         "check", help="read every stored file and checkpoint of a run and name what is damaged"
@@ -108,42 +142,124 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    from devexplore.measure import LLC, Metrics, Outputs, TokenLosses, measure
+    from devexplore.measure import LLC, Metrics, Outputs, RefinedLLC, TokenLosses, TokenTraces, measure
     from devexplore.run import open_run
+    from devexplore.sampling import Execution
     from devexplore.systems.training import choose_device
 
+    calibrated = CALIBRATED in options.llc
+    chains = {
+        "settings": _overrides([pair for pair in options.llc if pair != CALIBRATED]),
+        "calibrated": calibrated,
+        "execution": Execution(memory=options.memory),
+    }
     known = {
         "losses": TokenLosses(),
         "metrics": Metrics(),
         "outputs": Outputs(options.outputs),
-        "llc": LLC(_overrides(options.llc)),
+        "llc": LLC(**chains),
+        "refined": RefinedLLC(_patterns(options.components), options.data, **chains),
+        "token-traces": TokenTraces(**chains),
     }
     names = [name.strip() for name in options.only.split(",")]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InvalidSpec(f"--only knows {', '.join(known)}; got {', '.join(unknown)}")
+    if options.checkpoints is not None and options.checkpoints < 1:
+        raise InvalidSpec(f"--checkpoints must be at least 1, got {options.checkpoints}")
     _set_threads(options.threads)
+    _show_log()
     run = open_run(options.run)
     measure(
         run,
         [known[name] for name in names],
         device=choose_device(options.device),
+        at_most=options.checkpoints,
         progress=sys.stderr.isatty(),
     )
     if "llc" in names:
-        _warn_of_diverged_chains(run)
+        _say_verdicts(run)
     print(f"measured: {', '.join(run.groups)}\nnext: devexplore explore {run.path}")
 
 
-def _warn_of_diverged_chains(run: "Run") -> None:
-    llc = run.dataset(schema.LLC)
-    lost = int((llc["diverged_chains"] > 0).sum())
-    if lost:
+def _say_verdicts(run: "Run") -> None:
+    """How much of the curve is to be believed; and where much of it is not, what to do."""
+    from devexplore.analysis.trust import count_verdicts, trust
+
+    judged = trust(run.dataset(schema.LLC))
+    print("LLC: " + " · ".join(count.words for count in count_verdicts(judged)))
+    if 2 * int((judged["verdict"] > 0).sum()) > judged.sizes[schema.STEP]:
         print(
-            f"warning: chains diverged at {lost} of {llc.sizes['step']} checkpoints; to try again with a "
-            f"lower step_size, remove {schema.CHAINS} and {schema.LLC} from {run.store_path}",
+            f"most of it is not to be believed as it stands; `devexplore calibrate {run.path}`, then remove "
+            f"{schema.CHAINS}, {schema.LLC} and {schema.TRUST} from {run.store_path} and measure with "
+            "--llc calibrated",
             file=sys.stderr,
         )
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from devexplore.calibration import calibrate
+    from devexplore.run import open_run
+    from devexplore.systems.training import choose_device
+
+    _set_threads(options.threads)
+    _show_log()
+    found = calibrate(
+        open_run(options.run),
+        steps=_numbers("--steps", options.steps, int),
+        step_sizes=_numbers("--step-sizes", options.step_sizes, float),
+        n_betas=_numbers("--n-betas", options.n_betas, float),
+        localizations=_numbers("--localizations", options.localizations, float),
+        minutes=options.minutes,
+        memory=options.memory,
+        device=choose_device(options.device),
+        progress=sys.stderr.isatty(),
+    )
+    chosen = found.recommendation
+    if options.figure is not None:
+        from devexplore.views.calibration import calibration_figure
+
+        options.figure.parent.mkdir(parents=True, exist_ok=True)
+        figure = calibration_figure(found.sweep, chosen)
+        figure.write_html(options.figure, include_plotlyjs=True, config={"displaylogo": False})
+        print(f"heat map: {options.figure}")
+    print("settings: " + ", ".join(f"{name}={value:.6g}" for name, value in chosen.settings.items()))
+    print("\n".join(f"- {reason}" for reason in chosen.reasons))
+    print(f"next: devexplore measure {options.run} --llc calibrated")
+
+
+def _check_llc(options: argparse.Namespace) -> None:
+    from devexplore.sampling.known_answers import check_llc
+
+    _set_threads(options.threads)
+    answers = check_llc(print)
+    wrong = [answer.name for answer in answers if not answer.agrees]
+    if wrong:
+        raise DevexploreError(f"not within tolerance of the known answer: {', '.join(wrong)}")
+
+
+def _show_log() -> None:
+    """What the engine decides (path, block size) is said on standard error."""
+    import logging
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("devexplore")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+def _numbers(option: str, text: str | None, kind: type) -> list[Any] | None:
+    if text is None:
+        return None
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidSpec(f"{option} takes numbers separated by commas, got {text!r}") from None
+
+
+def _patterns(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(pattern.strip() for pattern in text.split(","))
 
 
 def _check(options: argparse.Namespace) -> None:

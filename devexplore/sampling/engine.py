@@ -14,7 +14,7 @@ from devexplore.errors import InvalidSpec
 from devexplore.sampling.chains import ChainTraces, baseline_losses, mean_gradient
 from devexplore.sampling.curvature import Curvature, Ritz, curvature, slope_shift, stability
 from devexplore.sampling.estimator import LLCEstimate, llc_from_traces
-from devexplore.sampling.execution import Execution, Plan, choose_plan
+from devexplore.sampling.execution import Execution, Plan, choose_plan, row_pass_bytes
 from devexplore.sampling.network import FlatNetwork, PerSampleLoss, Placed, evaluating
 from devexplore.sampling.rows import Observe, Progress, Rows, RowTraces, run_rows
 from devexplore.sampling.spec import LLCSpec
@@ -60,7 +60,7 @@ class Engine:
 
     components: {name: the weights that move}; None: one component, all weights. See ``weights.Free``.
     trivial_loss: loss of a predictor that ignores its input, for the verdict; ``trivial_name`` says which.
-    baseline_batch: samples at a time in passes over all data (memory and time only).
+    baseline_batch: most samples at a time in passes over all data (memory and time only).
     look_at_curvature: whether to run Lanczos and take the slope at each w*, for the verdict.
 
     Raises InvalidSpec (data or loss of the wrong shape, components that fit nothing).
@@ -103,6 +103,7 @@ class Engine:
         filled = [everything if mask is None else mask for mask in masks]
         self._free = None if all(mask is None for mask in masks) else torch.stack(filled)
         self._plan: Plan | None = None
+        self._fitting: int | None = None
 
     @property
     def n_samples(self) -> int:
@@ -130,7 +131,7 @@ class Engine:
         """The loss of every sample at w*."""
         with evaluating(self._model):
             placed = self._network.place(w_star)
-            return baseline_losses(self._network, placed, self._data, self._baseline_batch).cpu().numpy()
+            return self._losses(placed).cpu().numpy()
 
     def run(
         self,
@@ -158,7 +159,7 @@ class Engine:
         with evaluating(self._model):
             placed = [self._network.place(w_star) for w_star in w_stars]
             if baselines is None:
-                losses = [baseline_losses(self._network, p, self._data, self._baseline_batch) for p in placed]
+                losses = [self._losses(p) for p in placed]
             else:
                 losses = [torch.as_tensor(b, device=self._network.device) for b in baselines]
             bends = [self._curvature(p) if self._look else None for p in placed]
@@ -259,15 +260,27 @@ class Engine:
                 anchor_norm=float(moving.norm()),
             )
 
+    def _losses(self, placed: Placed) -> Float[Tensor, " sample"]:
+        return baseline_losses(self._network, placed, self._data, self._pass_batch(placed))
+
+    def _pass_batch(self, placed: Placed) -> int:
+        """Samples that a pass over all data takes at once: ``baseline_batch``, or fewer within the memory."""
+        if self._fitting is None:
+            batch = min(self._baseline_batch, self.n_samples)
+            needed = row_pass_bytes(self._exact, placed, self._data, batch)
+            share = self._execution.memory_bytes / max(needed, 1)
+            self._fitting = max(1, min(batch, int(batch * share)))
+        return self._fitting
+
     def _curvature(self, placed: Placed) -> Curvature:
         """Curvature and slope at one w*, one row for each component."""
         n_rows = len(self.components)
         each = max(1, self._data[0][0].numel())
         count = min(max(_CURVATURE_ELEMENTS // each, _LEAST_CURVATURE_SAMPLES), _MOST_CURVATURE_SAMPLES)
-        some = tuple(tensor[:count] for tensor in self._data)
+        some = tuple(tensor[: min(count, self._pass_batch(placed))] for tensor in self._data)
         gradient = self._exact.gradient("sequential", placed.fixed)
         weights = placed.anchor.expand(n_rows, -1)
-        slope = mean_gradient(gradient, placed.anchor[None], self._data, min(self._baseline_batch, 256))
+        slope = mean_gradient(gradient, placed.anchor[None], self._data, self._pass_batch(placed))
         return curvature(
             lambda at: gradient(at, some, True)[1],
             weights,

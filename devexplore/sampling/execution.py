@@ -186,11 +186,15 @@ def _most_rows(
     own = _row_bytes(network, spec)
     if path == "vectorized":
         return execution.memory_bytes // (own + network.required_bytes(path, placed, data, batch, 2) // 2)
+    return (execution.memory_bytes - row_pass_bytes(network, placed, data, batch)) // own
+
+
+def row_pass_bytes(network: FlatNetwork, placed: Placed, data: tuple[Tensor, ...], batch: int) -> int:
+    """What forward and backward of one row hold at once; 0 where that cannot be told in advance."""
     try:
-        passes = network.required_bytes(path, placed, data, batch, 1)
-    except RuntimeError:  # a loss that branches on its numbers: it needs what a training step needs
-        passes = 0
-    return (execution.memory_bytes - passes) // own
+        return network.required_bytes("sequential", placed, data, batch, 1)
+    except RuntimeError:  # a loss that branches on its numbers cannot be recorded
+        return 0
 
 
 def _words(size: int) -> str:

@@ -72,7 +72,7 @@ def sgld_step(
 def preconditioner(
     second_moment: Float[Tensor, "row parameter"], free: Bool[Tensor, "row parameter"] | None
 ) -> Float[Tensor, "row parameter"]:
-    """G = c/(√V + δ), δ a tenth of the mean √V, c such that G is 1 on average over the free weights. V = 0 (no
+    """G = c/(√V + δ), δ a tenth of the mean √V, c such that G averages 1 over the free weights. V = 0 (no
     gradient seen yet) gives 1.
     """
     weight = torch.ones_like(second_moment) if free is None else free.to(second_moment.dtype)

@@ -161,13 +161,13 @@ class Language(System):
 
     llc_defaults: ClassVar[Mapping[str, Any]] = {
         "step_size": 1e-5,
-        "n_beta": 1000.0,
-        "localization": 3000.0,
-        "batch_size": 8,
-        "chains": 3,
-        "draws": 40,
-        "burn_in": 160,
-        "thinning": 5,
+        "n_beta": 300.0,
+        "localization": 1000.0,
+        "batch_size": 4,
+        "chains": 4,
+        "draws": 50,
+        "burn_in": 300,
+        "thinning": 4,
     }
 
     @property
