@@ -190,10 +190,9 @@ def _say_verdicts(run: "Run") -> None:
     print("LLC: " + " · ".join(count.words for count in count_verdicts(judged)))
     if 2 * int((judged["verdict"] > 0).sum()) > judged.sizes[schema.STEP]:
         print(
-            f"most of it is not to be believed as it stands; `devexplore calibrate {run.path}`, then remove "
-            f"{schema.CHAINS}, {schema.LLC} and {schema.TRUST} from {run.store_path} and measure with "
-            "--llc calibrated",
-            file=sys.stderr,
+            f"most of it is not to be believed as it stands: `devexplore calibrate {run.path}`, remove "
+            f"{schema.CHAINS}, {schema.LLC} and {schema.TRUST} from {run.store_path}, and measure with "
+            "--llc calibrated"
         )
 
 
@@ -239,9 +238,11 @@ def _check_llc(options: argparse.Namespace) -> None:
 
 
 def _show_log() -> None:
-    """What the engine decides (path, block size) is said on standard error."""
+    """What the engine decides (path, block size) is said on standard error, where somebody watches."""
     import logging
 
+    if not sys.stderr.isatty():
+        return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("devexplore")

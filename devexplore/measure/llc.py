@@ -92,8 +92,10 @@ class LLC(Measurement):
 
     def together(self, subject: Subject) -> int:
         chains = self.sampler(subject).chains
-        rows = self.engine(subject).plan(None, _MOST_CHECKPOINTS * chains).rows_per_block
-        return min(max(rows // chains, 1), _MOST_CHECKPOINTS)
+        plan = self.engine(subject).plan(None, _MOST_CHECKPOINTS * chains)
+        if plan.path != "vectorized":
+            return 1  # nothing is gained by more
+        return min(max(plan.rows_per_block // chains, 1), _MOST_CHECKPOINTS)
 
     def measure(
         self, subject: Subject, steps: Sequence[int], stored: Sequence[Mapping[str, Arrays]], report: Report
