@@ -22,6 +22,7 @@ from devexplore.sampling.trust import Setting, judge
 from devexplore.sampling.weights import Free
 from devexplore.schema import CHAIN_DIVERGED, CHAIN_OK
 
+_PASS_ELEMENTS, _LEAST_PASS_BATCH = 2**16, 64
 _CURVATURE_ELEMENTS = 4096
 _LEAST_CURVATURE_SAMPLES, _MOST_CURVATURE_SAMPLES = 32, 1024
 _LANCZOS_ITERATIONS = 8
@@ -60,7 +61,8 @@ class Engine:
 
     components: {name: the weights that move}; None: one component, all weights. See ``weights.Free``.
     trivial_loss: loss of a predictor that ignores its input, for the verdict; ``trivial_name`` says which.
-    baseline_batch: most samples at a time in passes over all data (memory and time only).
+    baseline_batch: most samples at a time in passes over all data (memory and time only); None: many of small
+        samples, few of large ones.
     look_at_curvature: whether to run Lanczos and take the slope at each w*, for the verdict.
 
     Raises InvalidSpec (data or loss of the wrong shape, components that fit nothing).
@@ -76,7 +78,7 @@ class Engine:
         components: Mapping[str, Free | None] | None = None,
         trivial_loss: float | None = None,
         trivial_name: str = "trivial predictor",
-        baseline_batch: int = 256,
+        baseline_batch: int | None = None,
         look_at_curvature: bool = True,
         execution: Execution | None = None,
     ) -> None:
@@ -85,7 +87,7 @@ class Engine:
             raise InvalidSpec(
                 f"data must be a tuple of tensors with the same number of samples, got {sorted(sizes)}."
             )
-        if baseline_batch < 1:
+        if baseline_batch is not None and baseline_batch < 1:
             raise InvalidSpec(f"baseline_batch must be at least 1, got {baseline_batch}.")
         self.spec = spec
         self._model, self._baseline_batch, self._look = model, baseline_batch, look_at_curvature
@@ -266,7 +268,8 @@ class Engine:
     def _pass_batch(self, placed: Placed) -> int:
         """Samples that a pass over all data takes at once: ``baseline_batch``, or fewer within the memory."""
         if self._fitting is None:
-            batch = min(self._baseline_batch, self.n_samples)
+            usual = max(_PASS_ELEMENTS // max(1, self._data[0][0].numel()), _LEAST_PASS_BATCH)
+            batch = min(self._baseline_batch or usual, self.n_samples)
             needed = row_pass_bytes(self._exact, placed, self._data, batch)
             share = self._execution.memory_bytes / max(needed, 1)
             self._fitting = max(1, min(batch, int(batch * share)))

@@ -21,7 +21,7 @@ def estimate_llc(
     w_star: Mapping[str, Tensor] | None = None,
     free: Free | None = None,
     trivial_loss: float | None = None,
-    baseline_batch: int = 256,
+    baseline_batch: int | None = None,
     execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> LLCResult:
@@ -67,7 +67,7 @@ def estimate_llcs(
     grid: Sequence[LLCSpec] | None = None,
     components: Mapping[str, Free | None] | None = None,
     trivial_loss: float | None = None,
-    baseline_batch: int = 256,
+    baseline_batch: int | None = None,
     execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> list[LLCResult]:

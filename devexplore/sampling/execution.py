@@ -25,6 +25,8 @@ _BUFFERS = 9
 
 _TRIAL_SECONDS = 0.05
 _SIZES = (8, 64, 256)
+_WORTH_TRYING = 2e-4
+"""Seconds of an update of one row. Below, no row by row path can be faster: a call alone takes as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +91,24 @@ def choose_plan(
     candidates: list[tuple[Path, int]] = []
     if wanted in ("auto", "vectorized"):
         try:
-            most = _most_rows(network, placed, data, batch, "vectorized", spec, execution)
+            most = _most_rows(
+                network, placed, data, batch, "vectorized", min(n_rows, _SIZES[0]), spec, execution
+            )
         except RuntimeError:  # some layers and losses know no vectorized form, and only a trial tells
             if wanted == "vectorized":
                 raise
             most = 0
         most = min(n_rows, most, execution.rows_per_block or most)
-        if most >= 1:
-            sizes = sorted({min(size, most) for size in _SIZES})
-            candidates.extend(("vectorized", size) for size in sizes)
+        sizes = sorted({min(size, most) for size in _SIZES}) if most >= 1 else []
+        candidates.extend(("vectorized", size) for size in sizes)
     if wanted in ("auto", "sequential", "compiled"):
         path: Path = "compiled" if wanted == "compiled" else "sequential"
-        most = _most_rows(network, placed, data, batch, path, spec, execution)
+        most = _most_rows(network, placed, data, batch, path, 1, spec, execution)
         if most >= 1:
-            candidates.insert(0, (path, min(n_rows, most, execution.rows_per_block or 64)))
+            candidates.insert(1, (path, min(n_rows, most, execution.rows_per_block or 64)))
     if not candidates:
-        need = _row_bytes(network, spec) + network.required_bytes(
-            "vectorized" if wanted == "vectorized" else "sequential", placed, data, batch, 1
-        )
+        path = "vectorized" if wanted == "vectorized" else "sequential"
+        need = _row_bytes(network, spec) + network.required_bytes(path, placed, data, batch)
         raise InvalidSpec(
             f"one chain of this network at batch size {batch} needs {_words(need)} of memory and "
             f"{_words(execution.memory_bytes)} are allowed: lower batch_size or raise memory."
@@ -135,11 +137,17 @@ def _tried(
     batch: int,
     candidates: list[tuple[Path, int]],
 ) -> Iterator[Plan]:
-    """Time the candidates in order; once a vectorized block gets slower, larger ones are not tried."""
+    """Time the candidates in order, the least vectorized block first; where a call costs little more than
+    calling, row by row is not tried, and once a block gets slower, larger ones are not.
+    """
     last = float("inf")
     for path, rows in candidates:
+        if path == "sequential" and last < _WORTH_TRYING:
+            continue
         seconds = _seconds(network, placed, data, batch, path, rows)
         yield Plan(path, rows, seconds)
+        if seconds < last and path == "sequential" and last < float("inf"):
+            return
         if path == "vectorized" and seconds > 1.1 * last:
             return
         last = min(last, seconds)
@@ -179,20 +187,22 @@ def _most_rows(
     data: tuple[Tensor, ...],
     batch: int,
     path: Path,
+    tried: int,
     spec: LLCSpec,
     execution: Execution,
 ) -> int:
     """Rows whose buffers and forward and backward passes fit into the memory together."""
     own = _row_bytes(network, spec)
     if path == "vectorized":
-        return execution.memory_bytes // (own + network.required_bytes(path, placed, data, batch, 2) // 2)
+        each = -(-network.required_bytes(path, placed, data, batch, tried) // tried)
+        return execution.memory_bytes // (own + each)
     return (execution.memory_bytes - row_pass_bytes(network, placed, data, batch)) // own
 
 
 def row_pass_bytes(network: FlatNetwork, placed: Placed, data: tuple[Tensor, ...], batch: int) -> int:
     """What forward and backward of one row hold at once; 0 where that cannot be told in advance."""
     try:
-        return network.required_bytes("sequential", placed, data, batch, 1)
+        return network.required_bytes("sequential", placed, data, batch)
     except RuntimeError:  # a loss that branches on its numbers cannot be recorded
         return 0
 

@@ -3,11 +3,11 @@
 Sampling moves *all* weights by the same rule, so it sees a network as one vector: a row of a float32 buffer.
 Here rows are turned back into named tensors and the loss and its gradient are taken: for all rows in one
 vectorized call (small networks, where the cost is the number of kernel calls) or row by row (large ones).
-Either is recorded once for each set of shapes, as a flat list of kernels, and replayed: that takes a fifth to
-a third off its cost, and says how much memory it needs (``required_bytes``).
+Either is recorded once for each set of shapes and replayed (see ``recording``).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, NamedTuple
 
@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from devexplore.errors import CheckpointMismatch, InvalidSpec, NonFiniteWeights
+from devexplore.sampling.recording import peak_bytes, record
 from devexplore.sampling.weights import Free, free_mask
 
 PerSampleLoss = Callable[[Any, tuple[Tensor, ...]], Tensor]
@@ -87,7 +87,9 @@ class FlatNetwork:
         self.n_parameters = sum(self._sizes)
         aliases = {name for name, _ in model.named_parameters(remove_duplicate=False)}
         self._aliases = aliases - set(self._parameters)
-        self._recordings: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self._recordings: dict[Hashable, GraphModule] = {}
+        self._ready: dict[Hashable, Callable[..., tuple[Tensor, Tensor]]] = {}
+        self._compiled: dict[Hashable, Callable[..., tuple[Tensor, Tensor]]] = {}
 
     def place(self, w_star: Mapping[str, Tensor] | None = None) -> Placed:
         """One checkpoint's weights (None: the model's own), split into sampled and fixed.
@@ -126,22 +128,17 @@ class FlatNetwork:
         return gradient
 
     def required_bytes(
-        self, path: Path, placed: Placed, data: tuple[Tensor, ...], batch_size: int, rows: int
+        self, path: Path, placed: Placed, data: tuple[Tensor, ...], batch_size: int, rows: int = 1
     ) -> int:
         """The most that forward and backward hold at once for this many rows (one, unless vectorized).
 
-        Nothing is computed. Raises RuntimeError where the loss cannot be recorded.
+        Nothing is computed, and what is recorded serves later. Raises RuntimeError where the loss cannot be
+        recorded.
         """
         lead = (rows, batch_size) if path == "vectorized" else (batch_size,)
-        batch = tuple(tensor.new_zeros(lead + tensor.shape[1:]) for tensor in data)
-        weights = placed.anchor.expand(rows, -1) if path == "vectorized" else placed.anchor
-        function = self._rows_function(False) if path == "vectorized" else self._row_function()
-        with self._attention("sequential" if path == "compiled" else path):
-            return _peak_bytes(
-                make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(
-                    weights, placed.fixed, *batch
-                )
-            )
+        batch = tuple(tensor.new_empty(lead + tensor.shape[1:]) for tensor in data)
+        weights = placed.anchor.expand(rows, -1).contiguous() if path == "vectorized" else placed.anchor
+        return peak_bytes(self._recorded(path, False, weights, placed.fixed, batch))
 
     def _own_copy(self, tensor: Tensor) -> Tensor:
         copy = tensor.detach().to(self.device)
@@ -189,72 +186,76 @@ class FlatNetwork:
 
         return losses_and_gradients
 
+    def _recorded(
+        self, path: Path, shared: bool, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...]
+    ) -> GraphModule:
+        """The recording for these shapes. A random layer raises: L must be a function of w."""
+        key = self._key(path, shared, weights, batch)
+        if key not in self._recordings:
+            function = self._rows_function(shared) if path == "vectorized" else self._row_function()
+            with self._attention(path):
+                self._recordings[key] = record(function, weights, fixed, *batch)
+        return self._recordings[key]
+
+    def _key(self, path: Path, shared: bool, weights: Tensor, batch: tuple[Tensor, ...]) -> Hashable:
+        return (path, shared, weights.shape, *(tensor.shape for tensor in batch))
+
     def _attention(self, path: Path) -> Any:
-        """Fused attention kernels have no vectorized form, and a slow backward pass in bfloat16 on CPU."""
-        plain = path == "vectorized" or (self._reduced and self.device.type == "cpu")
+        """Fused attention kernels have no vectorized form, a slow backward pass in bfloat16 on CPU, and are
+        slower than what the compiler makes of the plain form.
+        """
+        plain = path != "sequential" or (self._reduced and self.device.type == "cpu")
         return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
 
     def _vectorized(
         self, path: Path, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...], shared: bool
     ) -> tuple[Tensor, Tensor]:
-        """Loss and gradient of all rows in one call. A random layer raises: L must be a function of w."""
-        key = (path, shared, weights.shape, *(tensor.shape for tensor in batch))
-        if key not in self._recordings:
-            with self._attention(path):
-                self._recordings[key] = make_fx(self._rows_function(shared))(weights, fixed, *batch)
-        with torch.no_grad():
-            return self._recordings[key](weights, fixed, *batch)
+        """Loss and gradient of all rows in one call."""
+        return self._replayed(path, shared, weights, fixed, batch)(weights, fixed, *batch)
 
     def _row_by_row(
         self, path: Path, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...], shared: bool
     ) -> tuple[Tensor, Tensor]:
         rows = [batch] * len(weights) if shared else [tuple(t[i] for t in batch) for i in range(len(weights))]
-        key = (path, *(tensor.shape for tensor in rows[0]))
-        if key not in self._recordings:
-            self._recordings[key] = self._record_row(path, weights[0], fixed, rows[0])
+        one = self._row(path, weights[0], fixed, rows[0])
         losses, gradients = torch.empty(len(weights), device=weights.device), torch.empty_like(weights)
-        with torch.no_grad():
-            for row, (own_weights, own_batch) in enumerate(zip(weights, rows, strict=True)):
-                losses[row], gradients[row] = self._recordings[key](own_weights, fixed, *own_batch)
+        for row, (own_weights, own_batch) in enumerate(zip(weights, rows, strict=True)):
+            losses[row], gradients[row] = one(own_weights, fixed, *own_batch)
         return losses, gradients
 
-    def _record_row(
+    def _row(
         self, path: Path, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...]
-    ) -> Callable[..., Any]:
-        function = self._row_function()
-        with self._attention(path):
+    ) -> Callable[..., tuple[Tensor, Tensor]]:
+        """Loss and gradient of one row, recorded (and compiled) if that is possible."""
+        try:
+            recorded = self._replayed(path, False, weights, fixed, batch)
+        except RuntimeError:  # a loss that branches on its numbers
+            return self._row_function()
+        if path != "compiled":
+            return recorded
+        if recorded not in self._compiled:
+            self._compiled[recorded] = torch.no_grad()(torch.compile(recorded))
+            with warnings.catch_warnings():  # of torch, about its own parts
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._compiled[recorded](weights, fixed, *batch)
+        return self._compiled[recorded]
+
+    def _replayed(
+        self, path: Path, shared: bool, weights: Tensor, fixed: dict[str, Tensor], batch: tuple[Tensor, ...]
+    ) -> Callable[..., tuple[Tensor, Tensor]]:
+        """The recording, once it has been seen to run on these shapes."""
+        key = self._key(path, shared, weights, batch)
+        if key not in self._ready:
+            recorded = self._recorded(path, shared, weights, fixed, batch)
             try:
-                recorded = make_fx(function)(weights, fixed, *batch)
-            except RuntimeError:  # a loss that branches on its numbers cannot be recorded
-                return function
-        return torch.compile(recorded) if path == "compiled" else recorded
-
-
-def _peak_bytes(recorded: GraphModule) -> int:
-    """The most bytes alive at once when the kernels run in order, each value freed after its last use."""
-    nodes = list(recorded.graph.nodes)
-    last_use = {used: node for node in nodes for used in node.all_input_nodes}
-    alive: dict[int, int] = {}  # references to each storage
-    sizes: dict[int, int] = {}
-    owner: dict[Any, set[int]] = {}
-    peak = 0
-    for node in nodes:
-        values = node.meta.get("val", ())
-        values = values if isinstance(values, tuple | list) else (values,)
-        storages = [value.untyped_storage() for value in values if isinstance(value, Tensor)]
-        owner[node] = {storage._cdata for storage in storages}
-        for storage in storages:
-            sizes[storage._cdata] = storage.nbytes()
-        for key in owner[node]:
-            alive[key] = alive.get(key, 0) + 1
-        peak = max(peak, sum(sizes[key] for key in alive))
-        for used in node.all_input_nodes:
-            if last_use[used] is node:
-                for key in owner.pop(used, ()):
-                    alive[key] -= 1
-                    if alive[key] == 0:
-                        del alive[key]
-    return peak
+                with torch.no_grad():
+                    recorded(weights, fixed, *batch)
+            except RuntimeError:  # a kernel lays its result out in another way than was foretold
+                function = self._rows_function(shared) if path == "vectorized" else self._row_function()
+                with self._attention(path):
+                    recorded = record(function, weights, fixed, *batch, compute=True)
+            self._ready[key] = torch.no_grad()(recorded)
+        return self._ready[key]
 
 
 def _check_weights(

@@ -190,7 +190,7 @@ def _no_value(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
         DOUBTFUL,
         "some chains diverged",
         ~nothing & (diverged > 0),
-        lambda at: f"{diverged[at]:.0f}{of} chains diverged and are left out",
+        lambda at: f"chains diverged and left out: {diverged[at]:.0f}{of}",
     )
 
 

@@ -138,13 +138,13 @@ class Regression(System):
     held_out_size: ClassVar[int] = 4096
     PROBE_SIZE: ClassVar[int] = 1024
     llc_defaults: ClassVar[Mapping[str, Any]] = {
-        "step_size": 1e-5,
-        "n_beta": 1000.0,
-        "localization": 1000.0,
+        "step_size": 3e-5,
+        "n_beta": 300.0,
+        "localization": 300.0,
         "batch_size": 32,
-        "chains": 3,
-        "draws": 40,
-        "burn_in": 600,
+        "chains": 4,
+        "draws": 50,
+        "burn_in": 450,
         "thinning": 4,
     }
 
