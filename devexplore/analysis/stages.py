@@ -118,7 +118,7 @@ def find_stages(
     stages.attrs = {
         "curve": "llc" if has_llc else losses.name,
         "note": _note(has_llc, len(llcs.step), losses.name, boundaries is not None, points is not None)
-        + (f"; {left_out} checkpoints that are not an LLC left out" if left_out else ""),
+        + (f"; not an LLC and left out: {left_out} of {len(llcs.step)} checkpoints" if left_out else ""),
         "left_out": left_out,
         "min_probability": min_probability,
     }

@@ -38,6 +38,7 @@ def stage_marks(stages: xr.Dataset | None, theme: Theme) -> list[StageMark]:
             words += f"; Δloss {delta_loss:+.3g}"
         if np.isfinite(delta_llc):
             words += f"; ΔLLC {delta_llc:+.3g} ± {float(one['delta_llc_se']):.2g}"
+            words += "" if bool(one.get("trusted", True)) else ", between estimates that are not trusted"
         mark = StageMark(str(one["name"].item()), start, end, kind, colour, band(kind, theme), words)
         marks.append(mark)
     return marks

@@ -16,7 +16,7 @@ from devexplore.views.style import SIZES, TYPE_WORDS, Theme
 DOUBTFUL_REACH = -0.25, 1.5
 """Doubtful estimates stretch the LLC axis at most to these multiples of the largest trusted one."""
 
-HOVER_WIDTH = 72
+HOVER_WIDTH = 48
 """Characters of a line of the hover."""
 
 MOST_PARTS = 16

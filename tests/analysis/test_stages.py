@@ -130,7 +130,7 @@ def test_estimates_that_are_not_an_llc_are_left_out_and_counted() -> None:
     stages = find_stages(planted)
     assert stages.type.values.tolist() == ["A", "B"]
     assert stages.attrs["left_out"] == left_out.sum()
-    assert f"{left_out.sum()} checkpoints that are not an LLC left out" in stages.attrs["note"]
+    assert f"not an LLC and left out: {left_out.sum()} of {len(X)} checkpoints" in stages.attrs["note"]
 
 
 def test_a_stage_that_begins_where_nothing_is_an_llc_is_undecided_and_the_others_keep_their_types() -> None:

@@ -1,4 +1,6 @@
-"""Small made-up runs on disk (a doubtful LLC, awkward token texts), a server for them, and a browser."""
+"""Small made-up runs on disk (an LLC doubtful at one step and none at another, awkward token texts), a server
+for them, and a browser.
+"""
 
 import json
 import os
@@ -109,6 +111,7 @@ def language_groups(sequences=4, positions=40, vocab=6, seed=0):
     )
     rhat = 1.0 + 0.04 * rng.random(step.size)
     rhat[-4] = 1.4
+    llc_true[5] = -30.0
     llc = xr.Dataset(
         {
             "llc": ("step", llc_true + 0.3 * rng.standard_normal(step.size)),

@@ -49,6 +49,20 @@ def test_the_page_shows_all_panes_without_an_error_or_an_outside_request(visit):
     assert page.outside == []
 
 
+def test_the_verdicts_are_counted_beside_their_marks_and_the_current_one_is_given_with_its_reason(visit):
+    page = visit()
+    foot = page.locator("section[aria-label=Timeline] .foot")
+    assert [foot.locator(f".{mark}").count() for mark in ("trusted", "doubtful", "none")] == [1, 1, 1]
+    set_slider(page, 5)
+    said = foot.locator(".why").inner_text()
+    assert "not an LLC: λ̂ = -" in said
+    assert "below zero" in said
+    assert "× not an LLC" in page.locator("section[aria-label=Timeline] svg.layer").text_content()
+    set_slider(page, 20)
+    assert "LLC trusted" in foot.locator(".why").inner_text()
+    assert page.errors == []
+
+
 def test_a_step_moves_the_cursor_in_every_pane(visit):
     page = visit("?change=start")
     before = page.evaluate(CURSORS)

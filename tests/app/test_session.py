@@ -38,6 +38,23 @@ def test_every_pane_is_filled_for_a_run_with_everything(derived):
     assert payload(session.shell)["steps"][-1] == 14_000
 
 
+def test_the_timeline_says_how_many_estimates_are_trusted_and_why_not_the_others(derived):
+    sent = payload(Session(derived, Selection(run="made-up")).timeline)
+    checkpoints = derived["made-up"].llc.sizes["step"]
+    assert [mark["text"] for mark in sent["trust"]["marks"]] == [
+        f"{checkpoints - 2} trusted",
+        "1 doubtful: chains disagree",
+        "1 not an LLC: below zero, so no local minimum",
+    ]
+    row = sent["rows"][1]
+    assert sorted(set(row["verdict"])) == [0, 1, 2]
+    assert [bool(reason) for reason in row["reason"]] == [level > 0 for level in row["verdict"]]
+    assert (
+        f"not an LLC and left out: 1 of {checkpoints} checkpoints"
+        in payload(Session(derived, Selection(run="made-up")).shell)["note"]
+    )
+
+
 def test_a_missing_measurement_names_the_command_that_makes_it(derived):
     session = Session(derived, Selection(run="bare"))
     path = derived["bare"].run.path

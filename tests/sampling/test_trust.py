@@ -345,7 +345,7 @@ def test_some_diverged_chains_cast_doubt_and_all_leave_nothing() -> None:
     assert 0 < diverged < 16
     verdict, reasons = only(sampled.verdict())
     assert verdict == DOUBTFUL
-    assert f"{diverged} of 16 chains diverged and are left out" in reasons
+    assert f"chains diverged and left out: {diverged} of 16" in reasons
     verdict, reasons = only(sample(quadratic(), step_size=0.1).verdict())
     assert verdict == NOT_AN_LLC
     assert "all 8 chains diverged" in reasons
@@ -410,7 +410,7 @@ def one(setting: Setting | None = None, **checks: float) -> tuple[int, str]:
         ({"ess": 4.0}, "only 4.0 effective draws"),
         ({"spread": 8.0}, "8.0 times what diffusion under γ alone reaches"),
         ({"relative_distance": 5.0}, "5.0 times as far from w* as w* is from zero"),
-        ({"diverged_chains": 1.0}, "1 chains diverged and are left out"),
+        ({"diverged_chains": 1.0}, "chains diverged and left out: 1"),
     ],
 )
 def test_each_warning_says_what_was_seen(checks: dict[str, float], words: str) -> None:

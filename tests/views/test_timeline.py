@@ -142,7 +142,7 @@ def test_the_hover_gives_the_verdict_with_its_reasons_in_short_lines(llc):
     words = trace(row, "not an LLC").text[0]
     assert "<b>not an LLC</b><br>· chains sit 1.9 nats above" in words
     assert words.endswith("<br>· R̂")
-    assert max(map(len, words.split("<br>"))) <= 75
+    assert max(map(len, words.split("<br>"))) <= 48
     assert "<b>" not in trace(row, "trusted").text[0]
 
 
@@ -215,6 +215,15 @@ def test_a_step_lies_in_exactly_one_stage_and_the_last_holds_its_end(marks):
 def test_a_stage_is_told_in_words_without_inventing_what_was_not_measured(marks):
     assert marks[0].words == "S1: steps 0 to 100, type A, LLC rises; Δloss -2; ΔLLC +20 ± 0.5"
     assert marks[1].words == "S2: steps 100 to 1,000, undecided"
+
+
+def test_a_change_between_estimates_that_are_not_trusted_says_so(stages):
+    words = [
+        mark.words for mark in stage_marks(stages.assign(trusted=("stage", [True, False, False])), LIGHT)
+    ]
+    assert "not trusted" not in words[0]
+    assert "not trusted" not in words[1]  # it has no change to speak of
+    assert words[2].endswith("ΔLLC -3 ± 0.4, between estimates that are not trusted")
 
 
 def test_no_stages_is_an_empty_list(stages):
