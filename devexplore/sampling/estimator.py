@@ -90,7 +90,7 @@ def llc_from_traces(
     rhat = float(np.asarray(array_stats.rhat(difference, method="rank"))) if moves else float("nan")
     return LLCEstimate(
         llc=n_beta * excess_loss,
-        llc_se=n_beta * _standard_error(difference, ess),
+        llc_se=n_beta * standard_error(difference),
         rhat=rhat,
         ess=ess,
         excess_loss=excess_loss,
@@ -108,9 +108,9 @@ def _ess(series: Float[np.ndarray, "chain draw"]) -> float:
     return float(np.asarray(array_stats.ess(series, method="mean")))
 
 
-def _standard_error(series: Float[np.ndarray, "chain draw"], ess: float) -> float:
+def standard_error(series: Float[np.ndarray, "chain draw"]) -> float:
     """Of the mean of all chains: the larger of sd/√ESS and the chains' own scatter."""
-    within = float(series.std(ddof=1) / np.sqrt(ess))
+    within = float(series.std(ddof=1) / np.sqrt(_ess(series)))
     return max(within, _scatter(series.mean(axis=1)))
 
 
