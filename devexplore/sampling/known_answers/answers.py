@@ -65,8 +65,8 @@ def known_answers() -> Iterator[KnownAnswer]:
     """Every model of ``devexplore check-llc``, made one at a time."""
     for step_size in (3e-3, 1e-2, 3e-2):
         yield quadratic(step_size)
-    yield crossings("w⁶", [(3,)], n_beta=1e4, step_size=1e-4, updates=12_000)
-    yield crossings("w₁² + w₂⁴", [(1,), (2,)], n_beta=1e3, step_size=5e-5, updates=12_000)
+    yield crossings("w⁶", [(3,)], n_beta=1e4, step_size=1e-4, updates=6000)
+    yield crossings("w₁² + w₂⁴", [(1,), (2,)], n_beta=1e3, step_size=5e-5, updates=6000)
     yield crossings("w₁²w₂⁴", [(1, 2)], n_beta=1e4, step_size=1e-4, updates=12_000)
     yield crossings(
         "w₁²w₂²",
@@ -77,8 +77,10 @@ def known_answers() -> Iterator[KnownAnswer]:
         note="multiplicity 2, so theory itself nears λ only as 1/ln nβ",
     )
     yield linear_network((8, 4, 8), (1.5, 1.0), step_size=1e-4, batch_size=128, updates=4000)
-    yield linear_network((4, 4, 4, 4), (1.5, 1.0), step_size=5e-5, batch_size=256, updates=6000)
-    yield linear_network((10, 10, 10, 10), (2.0, 1.5, 1.2, 1.0), step_size=5e-5, batch_size=256, updates=6000)
+    yield linear_network((4, 4, 4, 4), (1.5, 1.0), step_size=5e-5, batch_size=128, updates=6000)
+    yield linear_network(
+        (10, 10, 10, 10), (2.0, 1.5, 1.2, 1.0), step_size=5e-5, batch_size=256, updates=6000, chains=20
+    )
     yield superposition(6, 5)
     yield superposition(6, 6)
     yield superposition(5, 5)
