@@ -40,6 +40,8 @@ class Thresholds:
     upside_down_range: float = 20.0
     """Only where nβ·L* changes by this many standard errors of λ̂ in either half of the
     neighbours (noise leaves R² at about 1 − 12/20² = .97)."""
+    upside_down_excess: float = 0.25
+    """… and only checkpoints whose chains sit farther from L* than this share of what L* changes by."""
     stability: float = 2.0
     """ε(nβ·h_max + γ): at 2 the stiffest direction's variance is twice what it should be, 1/(1 − 2/4)."""
     stability_fatal: float = 4.0
@@ -251,12 +253,13 @@ def _forgotten(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
 def _upside_down(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     """λ̂ = const − nβ·L* along training: the chains sit at the same loss whatever the checkpoint."""
     n_beta, llc, error = sweep.setting.n_beta, sweep["llc"], np.nan_to_num(sweep["llc_se"])
-    mean_loss = sweep["init_loss"] + sweep["excess_loss"]
-    known = np.flatnonzero(np.isfinite(llc) & np.isfinite(sweep["init_loss"]))
+    init_loss, excess = sweep["init_loss"], sweep["excess_loss"]
+    mean_loss = init_loss + excess
+    known = np.flatnonzero(np.isfinite(llc) & np.isfinite(init_loss))
     where = np.zeros(sweep.size, dtype=bool)
     if n_beta is None or len(known) < _FEWEST_NEIGHBOURS:
         return
-    falling = -n_beta * sweep["init_loss"]
+    falling = -n_beta * init_loss
     windows = [_FEWEST_NEIGHBOURS]
     while windows[-1] < len(known):  # densely kept checkpoints only differ over longer windows
         windows.append(min(2 * windows[-1], len(known)))
@@ -266,7 +269,8 @@ def _upside_down(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
             # one far point would make R² of any window: the earlier and the later half must each follow
             halves = at[: window // 2 + 1], at[window // 2 :]
             if all(_follows(falling[half], llc[half], float(error[half].max()), limits) for half in halves):
-                where[at] = True
+                # a plateau that chains of earlier checkpoints fall to, and on which its own chains stay, is sound
+                where[at[np.abs(excess[at]) > limits.upside_down_excess * np.ptp(init_loss[at])]] = True
     yield _Finding(
         NOT_AN_LLC,
         "the loss upside down",

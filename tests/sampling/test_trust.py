@@ -455,3 +455,19 @@ def test_other_limits_give_other_verdicts_and_the_gravest_reason_comes_first() -
     assert found.kinds == [("below zero, so no local minimum", "chains disagree")]
     lenient = judge(checks, Setting(), Thresholds(negative_fatal=10, rhat=2))
     assert lenient.verdict.tolist() == [TRUSTED]
+
+
+def test_a_plateau_that_earlier_chains_fall_to_is_not_accused_with_them() -> None:
+    """Saddle to saddle: chains of checkpoints on the way down end on the next plateau, where its own stay."""
+    init_loss = np.concatenate([np.linspace(9, 1.2, 12), np.full(8, 0.34)])
+    fallen = np.full(20, 0.353)
+    llc = 1000 * (fallen - init_loss)
+    checks = {
+        "llc": llc,
+        "llc_se": np.full(20, 0.5),
+        "init_loss": init_loss,
+        "excess_loss": fallen - init_loss,
+    }
+    verdict = judge(checks, Setting(n_beta=1000.0)).verdict
+    assert (verdict[:12] == 2).all()
+    assert (verdict[12:] == 0).all()
