@@ -22,7 +22,7 @@ REDUCED_RANK = LLCSpec(
     step_size=3e-4, n_beta=200, localization=1, batch_size=128, chains=8, draws=1000, burn_in=500
 )
 TRANSFORMER = LLCSpec(
-    step_size=1e-5, n_beta=1000, localization=1000, batch_size=256, chains=1, draws=200, burn_in=200
+    step_size=1e-5, n_beta=1000, localization=1000, batch_size=256, chains=1, draws=150, burn_in=100
 )
 
 
@@ -46,7 +46,7 @@ def test_scatter_over_seeds_and_quoted_errors_on_reduced_rank_regression(benchma
 
     our_llc = np.array([result.estimate.llc for result in found])
     their_llc = np.array([result.llc for result in theirs])
-    mended = np.array([REDUCED_RANK.n_beta_for(1) * (result.loss.mean() - init_loss) for result in theirs])
+    mended = np.array([REDUCED_RANK.n_beta * (result.loss.mean() - init_loss) for result in theirs])
     our_scatter, their_scatter = our_llc[:16].std(ddof=1), their_llc.std(ddof=1)
     our_quoted = np.sqrt(np.mean([result.estimate.llc_se**2 for result in found])) / our_llc.std(ddof=1)
     their_quoted = np.sqrt(np.mean([result.std**2 for result in theirs])) / their_scatter
@@ -94,7 +94,7 @@ def test_time_to_equal_error_on_the_regression_transformer(benchmark, report) ->
     theirs = [devinterp_llc(*problem, replace(TRANSFORMER, seed=seed)) for seed in range(16)]
     their_seconds = process_time() - start
 
-    n_beta = spec.n_beta_for(1)
+    n_beta = spec.n_beta
     our_llc = n_beta * (found.traces.loss - found.traces.baseline).mean(axis=1)
     their_llc = np.array([result.llc for result in theirs])
     mended = n_beta * (np.array([result.loss.mean() for result in theirs]) - found.traces.init_loss)
