@@ -108,11 +108,11 @@ class DeepLinear(System):
     eval_batch: ClassVar[int] = 65_536
     held_out_size: ClassVar[int] = 4096
     llc_defaults: ClassVar[Mapping[str, Any]] = {
-        "step_size": 1e-4,
-        "n_beta": 100.0,
+        "step_size": 6e-5,
+        "n_beta": 300.0,
         "localization": 1000.0,
         "batch_size": 256,
-        "chains": 4,
+        "chains": 8,
         "draws": 250,
         "burn_in": 250,
         "thinning": 4,

@@ -96,14 +96,14 @@ class Superposition(System):
     held_out_size: ClassVar[int] = 20_000
     PROBE_VALUES: ClassVar[int] = 20
     llc_defaults: ClassVar[Mapping[str, Any]] = {
-        "step_size": 2e-3,
+        "step_size": 1e-3,
         "n_beta": 200.0,
         "localization": 10.0,
         "batch_size": 256,
-        "chains": 4,
+        "chains": 8,
         "draws": 250,
-        "burn_in": 500,
-        "thinning": 3,
+        "burn_in": 1000,
+        "thinning": 12,
     }
 
     @property
