@@ -46,6 +46,15 @@ def trust(llc: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
     return result
 
 
+def trust_of_components(refined: xr.Dataset) -> xr.DataArray:
+    """Verdicts over (step, component) of a group of refined LLCs, each component a curve of its own."""
+    verdicts = [
+        trust(refined.isel(component=place, drop=True))["verdict"]
+        for place in range(refined.sizes["component"])
+    ]
+    return xr.concat(verdicts, "component").assign_coords(component=refined["component"]).transpose(STEP, ...)
+
+
 class VerdictCount(NamedTuple):
     """How many checkpoints have one verdict."""
 

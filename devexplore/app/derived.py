@@ -15,9 +15,10 @@ import numpy as np
 import torch
 import xarray as xr
 
+from devexplore import schema
 from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.stages import find_stages
-from devexplore.analysis.trust import trust
+from devexplore.analysis.trust import trust, trust_of_components
 from devexplore.errors import DevexploreError
 from devexplore.measure import ensure_outputs
 from devexplore.run import Run, open_run
@@ -85,6 +86,18 @@ class DerivedRun:
     @cached_property
     def metrics(self) -> xr.Dataset | None:
         return self.group("metrics")
+
+    @cached_property
+    def refined(self) -> dict[str, tuple[xr.Dataset, xr.DataArray]]:
+        """Refined LLCs with their verdicts, by the name of their strip."""
+        found = {}
+        for group in self.run.groups:
+            kind, _, data = group.partition("/")
+            held = self.group(group) if kind == schema.REFINED else None
+            if held is not None:
+                name = "refined_llc" if data == "own" else f"refined_llc_on_{data}"
+                found[name] = (held, trust_of_components(held))
+        return found
 
     @cached_property
     def probe(self) -> xr.Dataset | None:

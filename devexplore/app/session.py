@@ -1,6 +1,7 @@
 """One browser session: a Selection, the runs, and the panes that follow them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from devexplore.app.selection import Selection
 from devexplore.views import timeline as timeline_view
 from devexplore.views import tokens as tokens_view
 from devexplore.views import trajectory as trajectory_view
+from devexplore.views.refined import refined_row
 from devexplore.views.stages import StageMark, chips, stage_marks
 from devexplore.views.style import THEMES, Theme
 
@@ -178,13 +180,8 @@ class Session:
             rows.append(loss)
         if derived.llc is not None and derived.trust is not None:
             rows.append(timeline_view.llc_row(derived.llc, derived.trust, theme))
-        names = timeline_view.strips(derived.metrics)
-        if derived.metrics is not None:
-            rows += [
-                timeline_view.strip_row(derived.metrics[n], theme)
-                for n in self.selection.strips
-                if n in names
-            ]
+        strips = self._strips()
+        rows += [strips[name]() for name in self.selection.strips if name in strips]
         missing = [
             self._missing(only) for only, held in (("losses", loss), ("llc", derived.llc)) if held is None
         ]
@@ -194,12 +191,26 @@ class Session:
         return {
             "figure": timeline_view.timeline(rows, stages, float(derived.steps[-1]), theme),
             "rows": timeline_view.follow(rows),
-            "strips": {name: timeline_view.strip_label(name) for name in names},
+            "strips": {name: timeline_view.strip_label(name) for name in strips},
             "trust": timeline_view.trust(derived.trust),
             "settings": timeline_view.settings(derived.llc),
             "train": derived.checkpoints is not None and derived.losses is not None,
             "missing": missing,
             "types": sorted({mark.type for mark in stages}),
+        }
+
+    def _strips(self) -> dict[str, Callable[[], timeline_view.Row]]:
+        """Every strip that can be added, by name."""
+        metrics, theme = self.derived.metrics, self.theme
+        refined = {
+            name: partial(refined_row, *held, timeline_view.strip_label(name), theme)
+            for name, held in self.derived.refined.items()
+        }
+        if metrics is None:
+            return refined
+        return refined | {
+            name: partial(timeline_view.strip_row, metrics[name], theme)
+            for name in timeline_view.strips(metrics)
         }
 
     def _tokens(self) -> dict[str, Any]:

@@ -103,7 +103,9 @@ def llc_row(llc: xr.Dataset, judged: xr.Dataset, theme: Theme) -> Row:
         _joined(x, value, believed, {"color": theme.ink, "width": 1.6}),
     ]
     traces += [
-        points(known & inside & (verdict == level), value, _marker(level, colour), VERDICT_WORDS[level])
+        points(
+            known & inside & (verdict == level), value, verdict_marker(level, colour), VERDICT_WORDS[level]
+        )
         for level, colour in colours.items()
     ]
     for edge, beyond, symbol in ((high, value > high, "triangle-up"), (low, value < low, "triangle-down")):
@@ -117,7 +119,7 @@ def llc_row(llc: xr.Dataset, judged: xr.Dataset, theme: Theme) -> Row:
     )
 
 
-def _marker(level: int, colour: str) -> dict[str, Any]:
+def verdict_marker(level: int, colour: str) -> dict[str, Any]:
     """How an estimate of this verdict is drawn: by its shape first, by its colour second."""
     if level == DOUBTFUL:
         return {"symbol": "circle-open", "size": 6.5, "color": colour, "line": {"width": 1.5}}
@@ -193,10 +195,8 @@ def strip_label(name: str) -> str:
     return " ".join(ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
-def strips(metrics: xr.Dataset | None) -> list[str]:
+def strips(metrics: xr.Dataset) -> list[str]:
     """The metrics that can be added as a strip: one number a checkpoint, or one for each of a few parts."""
-    if metrics is None:
-        return []
     return [str(name) for name, values in metrics.data_vars.items() if _is_strip(values)]
 
 

@@ -188,7 +188,6 @@ def test_metrics_with_one_number_or_a_few_parts_a_checkpoint_are_strips(losses):
     )
     assert strips(losses) == ["test_loss"]
     assert strips(parts) == ["few"]
-    assert strips(None) == []
 
 
 def test_a_metric_of_several_parts_is_several_lines_without_one_reading(losses):
