@@ -35,6 +35,7 @@ SUMMARY = {
     "stability": ("", "ε(nβ·h_max + γ); SGLD is unstable from 4 on"),
     "slope_shift": ("", "what the slope at w* takes off λ̂ (0 at a minimum)"),
     "unheld": ("", "share of the slope in directions that nothing holds"),
+    "descent": ("loss", "how far the loss falls along the direction of h_min"),
 }
 """What is kept of each estimate: unit ("loss" stands for the loss's own) and meaning."""
 

@@ -25,7 +25,7 @@ from devexplore.store import Variable
 WHOLE = "all"
 """The component that is the whole network."""
 
-_UNKNOWN = ("h_max", "h_min", "stability", "slope_shift", "unheld")
+_UNKNOWN = ("h_max", "h_min", "stability", "slope_shift", "unheld", "descent")
 """Checks that take a Lanczos run for each component, which would cost more than its chains."""
 
 

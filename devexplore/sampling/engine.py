@@ -346,6 +346,7 @@ def _bent(bends: Curvature, component: int, spec: LLCSpec, n_beta: float) -> dic
         "stability": float(steady[0]),
         "slope_shift": float(shift.shift[0]),
         "unheld": float(shift.unheld[0]),
+        "descent": float(bends.descent[component]),
     }
 
 

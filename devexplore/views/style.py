@@ -4,7 +4,7 @@ The rule of the page: the interface is ink on paper, and only data have colour. 
 rises), cool means type B (it falls), grey hatching means undecided; red means a loss fell, blue that it rose.
 Both pairs are told apart by readers with any of the common colour-vision deficiencies (they differ along
 blue–yellow and in lightness), and no colour is the only carrier of its meaning: stages are also named, bands
-also hatched, doubtful points also crosses.
+also hatched, doubtful points also hollow.
 """
 
 from typing import Final, Literal, NamedTuple
