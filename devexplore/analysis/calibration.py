@@ -47,7 +47,8 @@ def recommend(sweep: xr.Dataset) -> Recommendation:
     2. Of the candidates, those on a plateau (``plateau_map``).
     3. Without a plateau, the candidates at which the bias of ε, the dependence on nβ and γ, and the standard
        errors of all, added in squares, are within a tenth of the least.
-    4. Of what is left, the point of smallest relative standard error: all points did the same work.
+    4. Of what is left, the point at which bias of ε and standard error, added in squares, are least: all
+       points did the same work.
 
     Burn-in is 2/(εγ) updates, in which directions held by γ alone relax to 1/e, but no longer than the
     sweep's own (whose halves the verdict compared). Draws aim at a standard error of 3 % of λ̂, and are
@@ -61,7 +62,7 @@ def recommend(sweep: xr.Dataset) -> Recommendation:
     found = plateau_map(sweep)
     on_plateau = bool(found["plateau"].any())
     point = _choose(found)
-    at, chosen = found.isel(point), sweep.isel(point)
+    at, valid = found.isel(point), gives_llc(sweep)
     burn_in, burn_in_words = _burn_in(sweep, at)
     lengths, length_words = _lengths(sweep, float(at["relative_se"]), burn_in)
     settings = {
@@ -75,9 +76,9 @@ def recommend(sweep: xr.Dataset) -> Recommendation:
     reasons = (
         _what_was_found(found, at, on_plateau),
         *([] if on_plateau else _last_alone(sweep)),
-        *_set_aside(sweep, chosen, int(found["covered"].max())),
+        *_set_aside(sweep, valid, point),
         _step_size_words(at),
-        *(_around(sweep, point, name) for name in _SYMBOLS),
+        *(_around(sweep, valid, point, name) for name in _SYMBOLS),
         burn_in_words,
         length_words,
     )
@@ -85,12 +86,13 @@ def recommend(sweep: xr.Dataset) -> Recommendation:
 
 
 def _choose(found: xr.Dataset) -> dict[str, int]:
-    """The point of smallest standard error on the plateau, or among those within a tenth of the least bad."""
+    """The point of least error on the plateau, or among those within a tenth of the least bad."""
     candidates = found["plateau"].values
     if not candidates.any():
         badness = _badness(found)
         candidates = badness <= (1 + _ABOUT_EQUAL) * badness.min()
-    score = np.where(candidates, found["relative_se"].values, np.inf)
+    error = np.hypot(found["step_bias"].fillna(found["step_bound"]).values, found["relative_se"].values)
+    score = np.where(candidates, error, np.inf)
     place = np.unravel_index(int(np.argmin(score)), score.shape)
     return {name: int(index) for name, index in zip(AXES, place, strict=True)}
 
@@ -174,35 +176,38 @@ def _what_was_found(found: xr.Dataset, at: xr.Dataset, on_plateau: bool) -> str:
         count = int(found["plateau"].sum())
         return (
             f"plateau: {count} of {total} grid points agree with their neighbours within {AGREE:.0%} or two "
-            f"standard errors; of these {where} has the smallest standard error, "
-            f"{float(at['relative_se']):.1%} of λ̂"
+            f"standard errors; of these {where} has the least error"
         )
-    steady = found.where(found["step_plateau"])
+    return f"no plateau found: {_why_none(found)}; the least bad is {where}"
+
+
+def _why_none(found: xr.Dataset) -> str:
+    trusted, settled = (found.where(found[name]) for name in ("trusted", "step_plateau"))
     if not bool(found["trusted"].any()):
-        why = "no grid point gives an LLC at any checkpoint"
-    elif bool(found["step_plateau"].any()):
-        least = float(steady["sensitivity"].min())
-        why = (
-            f"λ̂ depends on nβ and γ wherever ε is small enough, by {least:.0%} or more for a factor of "
-            f"{FACTOR:.0f}"
-            if math.isfinite(least)
-            else "no neighbour in nβ or γ gives an LLC at the same checkpoints"
-        )
-    elif float(found["relative_se"].where(found["trusted"]).min()) > AGREE:
-        why = f"standard errors are above {AGREE:.0%} of λ̂ everywhere; give the sweep more minutes"
-    else:
-        why = f"λ̂ still changes with ε by more than {AGREE:.0%} (and two standard errors)"
-    return f"no plateau found: {why}; the least bad is {where}"
+        return "no grid point gives an LLC at any checkpoint"
+    if not bool(found["step_plateau"].any()):
+        noise = float(trusted["step_bias_se"].fillna(trusted["relative_se"]).min())
+        if noise > AGREE:
+            return f"what ε does to λ̂ is known to ±{noise:.0%} at best; give the sweep more minutes"
+        return f"λ̂ still changes with ε by more than {AGREE:.0%} (and two standard errors)"
+    if not bool(settled["sensitivity"].notnull().any()):
+        return "no neighbour in nβ or γ gives an LLC at the same checkpoints"
+    least = settled["sensitivity"].where(settled["sensitivity"] == settled["sensitivity"].min())
+    noise = float(settled["sensitivity_se"].where(least.notnull()).min())
+    if noise > AGREE:
+        return f"what nβ and γ do to λ̂ is known to ±{noise:.0%} at best; give the sweep more minutes"
+    change = f"{float(least.min()):.0%} or more for a factor of {FACTOR:.0f}"
+    return f"λ̂ depends on nβ and γ wherever ε is small enough, by {change}"
 
 
-def _set_aside(sweep: xr.Dataset, chosen: xr.Dataset, most: int) -> list[str]:
+def _set_aside(sweep: xr.Dataset, valid: xr.DataArray, point: dict[str, int]) -> list[str]:
     """Which checkpoints give no LLC at the chosen point, and why not."""
-    words = []
+    words, most = [], int(valid.sum(STEP).max())
     for step in sweep[STEP].values:
-        if bool(gives_llc(chosen).sel(step=step)):
+        if bool(valid.sel({STEP: step}).isel(point)):
             continue
-        everywhere = not bool(gives_llc(sweep).sel(step=step).any())
-        why = _reason(chosen.sel(step=step))
+        everywhere = not bool(valid.sel({STEP: step}).any())
+        why = _reason(sweep.sel({STEP: step}).isel(point))
         words.append(
             f"no setting of the sweep gives an LLC at step {int(step):,}{why}"
             if everywhere
@@ -214,7 +219,7 @@ def _set_aside(sweep: xr.Dataset, chosen: xr.Dataset, most: int) -> list[str]:
 
 def _reason(at: xr.Dataset) -> str:
     text = str(at["reason"].item()) if "reason" in at else ""
-    return f": {text}" if text else ""
+    return f": {text or 'chains leave w* at a larger step size, and a smaller one only takes longer to'}"
 
 
 def _step_size_words(at: xr.Dataset) -> str:
@@ -229,7 +234,7 @@ def _step_size_words(at: xr.Dataset) -> str:
     )
 
 
-def _around(sweep: xr.Dataset, point: dict[str, int], name: str) -> str:
+def _around(sweep: xr.Dataset, valid: xr.DataArray, point: dict[str, int], name: str) -> str:
     """What λ̂ would be one step to each side of the grid."""
     symbol, values = _SYMBOLS[name], sweep[name].values
     here = sweep.isel(point)
@@ -242,7 +247,7 @@ def _around(sweep: xr.Dataset, point: dict[str, int], name: str) -> str:
             sides.append(f"no {'smaller' if index < 0 else 'larger'} {symbol} was tried")
             continue
         there = sweep.isel({**point, name: index})
-        both = gives_llc(here) & gives_llc(there)
+        both = valid.isel(point) & valid.isel({**point, name: index})
         if not bool(both.any()):
             sides.append(f"at {float(values[index]):.4g} no LLC at the same checkpoints{_most_common(there)}")
             continue

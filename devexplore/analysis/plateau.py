@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
-from devexplore.sampling.trust import NOT_AN_LLC
+from devexplore.sampling.trust import NOT_AN_LLC, Thresholds
 from devexplore.schema import STEP
 
 AXES: Final = ("rung", "n_beta", "localization")
@@ -30,7 +30,7 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
     ``sweep`` holds llc, llc_se and verdict over (step, rung, n_beta, localization), step_size over the grid,
     and the attribute h_max. Differences between two points are root mean squares over the checkpoints at
     which both give an LLC (``gives_llc``), relative to the rms of λ̂. They count as agreement up to 10 %, or
-    twice their standard error.
+    twice their standard error where that is at most 10 % itself: what is not known is no plateau.
 
     covered: number of checkpoints with an LLC.
     trusted: as many as at any point, and at least one.
@@ -52,9 +52,7 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
     trusted = covered == max(covered.max(), 1)
     relative_se = grid.relative(grid.se, grid.valid)
     step_size = ordered["step_size"].transpose(*AXES).values
-    held = step_size * (
-        ordered["n_beta"].values[:, None] * sweep.attrs["h_max"] + ordered["localization"].values
-    )
+    held = _stability(ordered).transpose(*AXES).values
     bound = np.where(held < 4, 1 / (1 - np.minimum(held, 3.999) / 4) - 1, np.inf)
     bias, bias_se, unbiased = _step_bias(grid, step_size)
     sensitivity, sensitivity_se = np.full((2, *covered.shape), np.nan)
@@ -87,9 +85,22 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
 
 
 def gives_llc(sweep: xr.Dataset) -> xr.DataArray:
-    """Where λ̂ has a value, is not judged "not an LLC", and not below zero by more than its standard error."""
+    """Where λ̂ has a value, is not judged "not an LLC", is not below zero by more than its standard error, and
+    all this holds at every larger step size too, up to those near their limit (ε(nβ·h_max + γ) ≥ 2).
+
+    The last, because a smaller step takes longer to get anywhere: where the chains of a larger one left w*,
+    those of a smaller one have only not left it yet.
+    """
     known = sweep["llc"].notnull() & sweep["llc_se"].notnull()
-    return known & (sweep["verdict"] != NOT_AN_LLC) & (sweep["llc"] + sweep["llc_se"] > 0)
+    alone = known & (sweep["verdict"] != NOT_AN_LLC) & (sweep["llc"] + sweep["llc_se"] > 0)
+    near_limit = (_stability(sweep) >= Thresholds().stability).broadcast_like(alone).transpose(*alone.dims)
+    axis = alone.dims.index("rung")
+    lasting = np.flip(np.logical_and.accumulate(np.flip((alone | near_limit).values, axis), axis=axis), axis)
+    return alone & lasting
+
+
+def _stability(sweep: xr.Dataset) -> xr.DataArray:
+    return sweep["step_size"] * (sweep["n_beta"] * sweep.attrs["h_max"] + sweep["localization"])
 
 
 class _Grid(NamedTuple):
@@ -122,6 +133,11 @@ def _grid(sweep: xr.Dataset) -> _Grid:
     return _Grid(llc, se, valid if valid.any() else np.isfinite(llc) & np.isfinite(se))
 
 
+def _tolerance(noise: np.ndarray) -> np.ndarray:
+    """How large a relative difference of this standard error may be and still count as none."""
+    return np.where(noise <= AGREE, np.maximum(AGREE, 2 * noise), -np.inf)
+
+
 def _step_bias(grid: _Grid, step_size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Signed relative bias by linear extrapolation to ε = 0, its standard error, whether it agrees with 0."""
     shape = grid.llc.shape[1:]
@@ -137,7 +153,7 @@ def _step_bias(grid: _Grid, step_size: np.ndarray) -> tuple[np.ndarray, np.ndarr
             signed = (share * llc).sum(axis=0) / (llc**2).sum(axis=0)
             noise = grid.relative(np.hypot(grid.se, other.se) * np.abs(reach), shared)
         known = shared.any(axis=0) & np.isfinite(signed)
-        agrees = grid.relative(share, shared) <= np.maximum(AGREE, 2 * noise)
+        agrees = grid.relative(share, shared) <= _tolerance(noise)
         bias, bias_se = np.where(known, signed, bias), np.where(known, noise, bias_se)
         unbiased = np.where(known, agrees, unbiased)
     return bias, bias_se, unbiased
@@ -167,5 +183,5 @@ def _changes(
         known = shared.any(axis=0)
         larger = known & ~(change <= largest)
         largest, error = np.where(larger, change, largest), np.where(larger, noise, error)
-        agree &= ~known | (change <= np.maximum(AGREE, 2 * noise))
+        agree &= ~known | (change <= _tolerance(noise))
     return largest, error, agree & np.isfinite(largest)

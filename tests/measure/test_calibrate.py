@@ -14,6 +14,7 @@ import devexplore as dx
 from devexplore import calibration
 from devexplore.errors import CheckpointNotFound, InvalidSpec, NotMeasured, SchemaError
 from devexplore.measure import calibrate as calibrate_module
+from devexplore.measure import sweep_plan
 from devexplore.measure.calibrate import sweep_settings
 from devexplore.measure.calibrated import CALIBRATION_FILE, calibrated_settings
 from devexplore.measure.subject import Subject
@@ -311,10 +312,12 @@ def deep_linear_sweep(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     (path / "measurements.zarr.zip").unlink()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        return calibration.calibrate(dx.open(path), minutes=1.0, progress=False).sweep
-    finally:
-        torch.set_num_threads(threads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep_plan, "_time", lambda *_: 2e-5)  # the same plan on every machine
+        axes = {"n_betas": [100.0, 316.0, 1000.0], "localizations": [19.0, 190.0, 1000.0]}
+        sweep = sweep_settings(dx.open(path), **axes, minutes=0.5, progress=False)
+    torch.set_num_threads(threads)
+    return sweep
 
 
 @pytest.mark.slow
