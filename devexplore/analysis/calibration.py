@@ -186,9 +186,9 @@ def _why_none(found: xr.Dataset) -> str:
     if not bool(found["trusted"].any()):
         return "no grid point gives an LLC at any checkpoint"
     if not bool(found["step_plateau"].any()):
-        noise = float(trusted["step_bias_se"].fillna(trusted["relative_se"]).min())
+        noise = float(np.fmax(trusted["step_bias_se"], trusted["relative_se"]).min())
         if noise > AGREE:
-            return f"what ε does to λ̂ is known to ±{noise:.0%} at best; give the sweep more minutes"
+            return f"λ̂ is known to ±{noise:.0%} at best; give the sweep more minutes"
         return f"λ̂ still changes with ε by more than {AGREE:.0%} (and two standard errors)"
     if not bool(settled["sensitivity"].notnull().any()):
         return "no neighbour in nβ or γ gives an LLC at the same checkpoints"

