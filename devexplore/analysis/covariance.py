@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from devexplore.errors import InvalidSpec
+from devexplore.schema import CHAIN_OK
 
 
 def loss_covariance(traces: xr.Dataset) -> xr.DataArray:
@@ -18,9 +19,9 @@ def loss_covariance(traces: xr.Dataset) -> xr.DataArray:
     loss = traces["loss"].astype(np.float64)
     if "step" in loss.dims:
         raise InvalidSpec("a covariance is of one checkpoint: choose it, as in traces.sel(step=1000)")
-    samples = loss.transpose("chain", "draw", "sequence", "position").values
-    samples = samples.reshape(-1, *samples.shape[2:])
-    samples = samples[np.isfinite(samples).all(axis=(1, 2))]
+    chains = loss.transpose("chain", "draw", "sequence", "position").values
+    healthy = chains[(traces["status"] == CHAIN_OK).values]
+    samples = healthy.reshape(-1, *healthy.shape[2:])
     if len(samples) < 2:
         raise InvalidSpec(
             f"a covariance takes at least two draws of chains that did not diverge, got {len(samples)}"

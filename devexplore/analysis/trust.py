@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -27,7 +27,8 @@ def trust(llc: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
         for name, values in llc.data_vars.items()
         if values.dims == (STEP,) and np.issubdtype(values.dtype, np.number)
     }
-    found = judge(checks, _setting(llc), limits)
+    units = str(llc["excess_loss"].attrs.get("units", "")) if "excess_loss" in llc else ""
+    found = judge(checks, Setting.of_attributes(llc.attrs, units), limits)
     result = xr.Dataset(
         {
             "verdict": (
@@ -47,11 +48,16 @@ def trust(llc: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
 
 
 def trust_of_components(refined: xr.Dataset) -> xr.DataArray:
-    """Verdicts over (step, component) of a group of refined LLCs, each component a curve of its own."""
-    verdicts = [
-        trust(refined.isel(component=place, drop=True))["verdict"]
-        for place in range(refined.sizes["component"])
-    ]
+    """Verdicts over (step, component) of a group of refined LLCs, each component a curve of its own.
+
+    What takes a Lanczos run (stability, slope, saddles) is not judged: a component's largest eigenvalue is at
+    most the whole network's, whose verdict in /llc at the same settings covers its stability.
+    """
+    verdicts = []
+    for place in range(refined.sizes["component"]):
+        one = refined.isel(component=place)
+        size = {"n_parameters": int(one["n_parameters"])} if "n_parameters" in one.coords else {}
+        verdicts.append(trust(one.drop_vars("component").assign_attrs(size))["verdict"])
     return xr.concat(verdicts, "component").assign_coords(component=refined["component"]).transpose(STEP, ...)
 
 
@@ -80,32 +86,3 @@ def count_verdicts(judged: xr.Dataset) -> list[VerdictCount]:
                 reason = f"mostly {reason}" if most > n / 2 else f"{reason} and others"
             counts.append(VerdictCount(level, n, reason))
     return counts
-
-
-def _setting(llc: xr.Dataset) -> Setting:
-    """How the chains were run, as far as the group's attributes say."""
-    attrs = llc.attrs
-    updates = None
-    if all(name in attrs for name in ("burn_in", "draws", "thinning")):
-        updates = int(attrs["burn_in"]) + int(attrs["draws"]) * int(attrs["thinning"])
-    return Setting(
-        n_beta=_number(attrs, "n_beta"),
-        localization=_number(attrs, "localization"),
-        step_size=_number(attrs, "step_size") if attrs.get("sampler", "sgld") == "sgld" else None,
-        updates=updates,
-        chains=_whole(attrs, "chains"),
-        n_parameters=_whole(attrs, "n_parameters"),
-        trivial_loss=_number(attrs, "trivial_loss"),
-        trivial_name=str(attrs.get("trivial_name", Setting.trivial_name)),
-        loss_units=str(llc["excess_loss"].attrs.get("units", "")) if "excess_loss" in llc else "",
-    )
-
-
-def _number(attrs: dict[Any, Any], name: str) -> float | None:
-    value = attrs.get(name)
-    return None if value is None or not np.isfinite(value) else float(value)
-
-
-def _whole(attrs: dict[Any, Any], name: str) -> int | None:
-    value = _number(attrs, name)
-    return None if value is None else int(value)

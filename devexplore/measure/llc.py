@@ -131,19 +131,8 @@ class LLC(Measurement):
         write_verdicts(store, subject.system)
 
     def engine(self, subject: Subject) -> Engine:
-        def make() -> Engine:
-            return Engine(
-                subject.model,
-                subject.system.per_sample_loss,
-                subject.pool,
-                self.sampler(subject),
-                trivial_loss=subject.system.trivial_loss,
-                trivial_name=subject.system.trivial_name,
-                baseline_batch=subject.system.eval_batch,
-                execution=self.execution,
-            )
-
-        return subject.engine(("llc", self.sampler(subject), self.execution), make)
+        spec = self.sampler(subject)
+        return subject.engine(("llc", spec, self.execution), lambda: subject.new_engine(spec, self.execution))
 
 
 def sampler(subject: Subject, settings: Mapping[str, Any], calibrated: bool) -> LLCSpec:

@@ -5,6 +5,7 @@ data-restricted, the loss is that of other data. Both tell *where* and *on what*
 LLC does (Wang et al. 2024, arXiv 2410.02984).
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -52,8 +53,12 @@ class RefinedLLC(Measurement):
 
     @property
     def group(self) -> str:
-        words = "own" if self.data is None else self.data
-        return f"{schema.REFINED}/" + "".join(c if c.isalnum() else "_" for c in words)
+        if self.data is None:
+            return f"{schema.REFINED}/own"
+        words = "".join(c if c.isalnum() else "_" for c in self.data)
+        plain = words == self.data and words != "own"
+        tag = "" if plain else "_" + hashlib.sha256(self.data.encode()).hexdigest()[:6]
+        return f"{schema.REFINED}/{words}{tag}"
 
     def chosen(self, subject: Subject) -> dict[str, Free | None]:
         """The components by name. Raises InvalidSpec if a pattern fits none."""
@@ -90,7 +95,13 @@ class RefinedLLC(Measurement):
             **sampler_attributes(subject, self.sampler(subject), self._engine(subject).n_samples),
             "data": "the run's own" if self.data is None else self.data,
         }
-        return {self.group: Layout(variables, {"component": np.array(names, dtype=object)}, attrs)}
+        if self.data is not None:  # what a trivial predictor costs there is not known
+            attrs = {name: value for name, value in attrs.items() if not name.startswith("trivial")}
+        coords = {
+            "component": np.array(names, dtype=object),
+            "n_parameters": (("component",), np.array(self._engine(subject).n_parameters, dtype=np.int64)),
+        }
+        return {self.group: Layout(variables, coords, attrs)}
 
     def measure(
         self, subject: Subject, steps: Sequence[int], stored: Sequence[Mapping[str, Arrays]], report: Report
@@ -111,22 +122,15 @@ class RefinedLLC(Measurement):
 
     def _engine(self, subject: Subject) -> Engine:
         def make() -> Engine:
-            return Engine(
-                subject.model,
-                subject.system.per_sample_loss,
-                self._pool(subject),
-                self.sampler(subject),
-                components=self.chosen(subject),
-                trivial_loss=subject.system.trivial_loss,
-                trivial_name=subject.system.trivial_name,
-                baseline_batch=subject.system.eval_batch,
-                look_at_curvature=False,
-                execution=self.execution,
+            more: dict[str, Any] = (
+                {} if self.data is None else {"data": self._pool(subject), "trivial_loss": None}
+            )
+            return subject.new_engine(
+                spec, self.execution, components=self.chosen(subject), look_at_curvature=False, **more
             )
 
-        return subject.engine(
-            ("refined", self.group, self.sampler(subject), self.execution, self.components), make
-        )
+        spec = self.sampler(subject)
+        return subject.engine(("refined", self.data, spec, self.execution, self.components), make)
 
     def _pool(self, subject: Subject) -> tuple[Tensor, ...]:
         if self.data is None:

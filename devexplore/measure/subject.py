@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from devexplore import schema, systems
 from devexplore.checkpoints import load_into
 from devexplore.errors import SchemaError
 from devexplore.run import Run
-from devexplore.sampling import Engine
+from devexplore.sampling import Engine, Execution, LLCSpec
 from devexplore.schema import RUN_FILE
 from devexplore.systems import Probe, System
 
@@ -56,6 +57,20 @@ class Subject:
         if key not in self._engines:
             self._engines[key] = make()
         return self._engines[key]
+
+    def new_engine(self, spec: LLCSpec, execution: Execution, **other: Any) -> Engine:
+        """A sampler of this network on its pool, judged against its system's trivial predictor; ``other``
+        arguments of ``Engine`` come before these.
+        """
+        usual: dict[str, Any] = {
+            "data": self.pool if "data" not in other else None,
+            "trivial_loss": self.system.trivial_loss,
+            "trivial_name": self.system.trivial_name,
+            "baseline_batch": self.system.eval_batch,
+        }
+        return Engine(
+            self.model, self.system.per_sample_loss, spec=spec, execution=execution, **{**usual, **other}
+        )
 
     def load(self, step: int) -> nn.Module:
         """The network with the weights of one checkpoint.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from devexplore.errors import InvalidSpec
+from devexplore.errors import InvalidSpec, NonFiniteWeights
 from devexplore.measure.subject import Subject
 from devexplore.sampling.engine import Engine
 from devexplore.sampling.execution import Execution
@@ -187,17 +187,21 @@ def spanning_steps(subject: Subject) -> tuple[int, ...]:
     """Four checkpoints evenly on a logarithmic scale of steps, from the first at which three quarters of what
     training takes off the loss are gone, to the last.
 
-    The loss is that of the pool's first samples at up to 24 checkpoints. All, where there are four or fewer.
+    The loss is that of the pool's first samples at up to 24 checkpoints, of which those are left out whose
+    weights or loss are not finite. All checkpoints, where there are four or fewer.
     """
     steps = [int(step) for step in subject.run.checkpoints.steps]
     if len(steps) <= _CHECKPOINTS:
         return tuple(steps)
-    considered = _log_spaced(steps, 0, _CONSIDERED)
-    losses = np.array([_loss(subject, step) for step in considered])
-    fall = losses[0] - losses.min()
-    learned = (losses[0] - losses) >= _LEARNED * fall
-    first = considered[int(np.argmax(learned))] if fall > 0 else considered[0]
-    return tuple(_log_spaced(steps, first, _CHECKPOINTS))
+    looked_at = {step: _loss(subject, step) for step in _log_spaced(steps, 0, _CONSIDERED)}
+    finite = [step for step, loss in looked_at.items() if math.isfinite(loss)]
+    if not finite:
+        raise InvalidSpec(
+            "the loss is not finite at any checkpoint, so that there is nothing to calibrate on"
+        )
+    losses = np.array([looked_at[step] for step in finite])
+    learned = losses[0] - losses >= _LEARNED * (losses[0] - losses.min())
+    return tuple(_log_spaced(finite, finite[int(np.argmax(learned))], _CHECKPOINTS))
 
 
 def _log_spaced(steps: Sequence[int], first: int, count: int) -> list[int]:
@@ -212,7 +216,10 @@ def _log_spaced(steps: Sequence[int], first: int, count: int) -> list[int]:
 
 
 def _loss(subject: Subject, step: int) -> float:
-    model = subject.load(step)
+    try:
+        model = subject.load(step)
+    except NonFiniteWeights:
+        return math.inf  # no chain can start there
     some = tuple(tensor[: subject.system.eval_batch] for tensor in subject.pool)
     with torch.no_grad():
         return float(subject.system.per_sample_loss(model, some).mean())
@@ -224,16 +231,7 @@ def snapshot(subject: Subject, step: int) -> dict[str, Tensor]:
 
 
 def engine(subject: Subject, spec: LLCSpec, execution: Execution, *, curvature: bool = True) -> Engine:
-    return Engine(
-        subject.model,
-        subject.system.per_sample_loss,
-        subject.pool,
-        spec,
-        trivial_loss=subject.system.trivial_loss,
-        baseline_batch=subject.system.eval_batch,
-        look_at_curvature=curvature,
-        execution=execution,
-    )
+    return subject.new_engine(spec, execution, look_at_curvature=curvature)
 
 
 def _first_look(

@@ -61,7 +61,7 @@ class TokenTraces(Measurement):
         loss = Variable(
             ("chain", "draw", "sequence", "position"),
             shape,
-            np.dtype(np.float16),
+            np.dtype(np.float32),
             {"units": units, "long_name": "loss of each position along the chains"},
         )
         baseline = Variable(
@@ -70,9 +70,16 @@ class TokenTraces(Measurement):
             np.dtype(np.float32),
             {"units": units, "long_name": "loss of each position at w*"},
         )
+        status = Variable(
+            ("chain",), shape[:1], np.dtype(np.int8), {"long_name": "0 healthy, 1 diverged and retired"}
+        )
         at = sampler.burn_in + sampler.thinning * (draws + 1) - 1
         attrs = sampler_attributes(subject, sampler, len(subject.pool[0]))
-        return {schema.TOKEN_TRACES: Layout({"loss": loss, "baseline": baseline}, {"draw": at}, attrs)}
+        return {
+            schema.TOKEN_TRACES: Layout(
+                {"loss": loss, "baseline": baseline, "status": status}, {"draw": at}, attrs
+            )
+        }
 
     def measure(
         self, subject: Subject, steps: Sequence[int], stored: Sequence[Mapping[str, Arrays]], report: Report
@@ -84,19 +91,20 @@ class TokenTraces(Measurement):
         position = {int(draw): i for i, draw in enumerate(self._draws(subject))}
         w_star = weights(subject, step)
         layout = self.groups(subject)[schema.TOKEN_TRACES].variables
-        loss = np.full(layout["loss"].shape, np.nan, dtype=np.float16)
+        loss = np.full(layout["loss"].shape, np.nan, dtype=np.float32)
         if w_star is None:
             baseline = np.full(layout["baseline"].shape, np.nan, dtype=np.float32)
-            return {schema.TOKEN_TRACES: {"loss": loss, "baseline": baseline}}
+            diverged = np.full(len(loss), schema.CHAIN_DIVERGED, dtype=np.int8)
+            return {schema.TOKEN_TRACES: {"loss": loss, "baseline": baseline, "status": diverged}}
 
         def observe(draw: int, rows: Tensor, walkers: Tensor) -> None:
             if draw in position:
                 for row, walker in zip(rows.tolist(), walkers, strict=True):
                     loss[row, position[draw]] = self._at(subject, engine, walker)
 
-        engine.run([w_star], progress=lambda done, all: report(done / all), observe=observe)
+        (result,) = engine.run([w_star], progress=lambda done, all: report(done / all), observe=observe)
         baseline = self._position_losses(subject, subject.load(step))
-        return {schema.TOKEN_TRACES: {"loss": loss, "baseline": baseline}}
+        return {schema.TOKEN_TRACES: {"loss": loss, "baseline": baseline, "status": result.traces.status}}
 
     def _at(self, subject: Subject, engine: Engine, walker: Tensor) -> np.ndarray:
         named = engine.named(walker)

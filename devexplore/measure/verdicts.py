@@ -7,7 +7,6 @@ Views judge anew (it takes a millisecond); this copy serves those who open the s
 from dataclasses import asdict
 
 import numpy as np
-import xarray as xr
 
 from devexplore import schema
 from devexplore.sampling.trust import VERDICT_WORDS, Setting, Thresholds, judge
@@ -20,21 +19,20 @@ def write_verdicts(store: Store, system: System) -> None:
 
     One that was written of fewer checkpoints, or by other thresholds, is replaced.
     """
-    llc = store.open()[schema.LLC].to_dataset().load()
+    tree = store.open()
+    llc = tree[schema.LLC].to_dataset().load()
     limits = Thresholds()
     found = judge(
-        {str(name): values.values for name, values in llc.data_vars.items()}, setting(llc, system), limits
+        {str(name): values.values for name, values in llc.data_vars.items()},
+        Setting.of_attributes(llc.attrs, system.loss_units),
+        limits,
     )
     reasons = ["; ".join(words) for words in found.reasons]
-    tree = store.open()
     if f"/{schema.TRUST}" in tree.groups:
         held = tree[schema.TRUST].to_dataset()
         same_steps = np.array_equal(held[schema.STEP], llc[schema.STEP])
-        if (
-            same_steps
-            and np.array_equal(held["verdict"], found.verdict)
-            and list(held["reason"].values) == reasons
-        ):
+        same_limits = all(held.attrs.get(name) == value for name, value in asdict(limits).items())
+        if same_steps and same_limits and list(held["reason"].values) == reasons:
             return
         store.discard(schema.TRUST)
     layout = {
@@ -50,19 +48,3 @@ def write_verdicts(store: Store, system: System) -> None:
     hashes = dict(zip(llc[schema.STEP].values.tolist(), llc[schema.CONTENT_HASH].values, strict=True))
     for step, verdict, reason in zip(hashes, found.verdict, reasons, strict=True):
         writer.write(step, str(hashes[step]), {"verdict": verdict, "reason": reason})
-
-
-def setting(llc: xr.Dataset, system: System) -> Setting:
-    """How the chains of this group were run."""
-    attrs = llc.attrs
-    return Setting(
-        n_beta=float(attrs["n_beta"]),
-        localization=float(attrs["localization"]),
-        step_size=float(attrs["step_size"]),
-        updates=int(attrs["burn_in"]) + int(attrs["draws"]) * int(attrs["thinning"]),
-        chains=int(attrs["chains"]),
-        n_parameters=int(attrs["n_parameters"]),
-        trivial_loss=float(attrs["trivial_loss"]),
-        trivial_name=str(attrs["trivial_name"]),
-        loss_units=system.loss_units,
-    )

@@ -4,7 +4,7 @@ Everything comes from gradients alone (a Hessian-vector product is a central dif
 checkpoints at once. Lanczos runs once a checkpoint; what follows for any ε, nβ and γ is arithmetic.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,6 +88,16 @@ def curvature(
 
 def _or(values: Float[np.ndarray, "row ritz"], instead: float) -> Float[np.ndarray, "row ritz"]:
     return np.where(np.isfinite(values), values, instead)
+
+
+def joined(parts: Sequence[Curvature]) -> Curvature:
+    """The rows of several, one after the other."""
+    h_max, h_min, descent, gradient_norm = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("h_max", "h_min", "descent", "gradient_norm")
+    )
+    ritz = Ritz(*(np.concatenate(field) for field in zip(*(part.slope for part in parts), strict=True)))
+    return Curvature(h_max=h_max, h_min=h_min, descent=descent, slope=ritz, gradient_norm=gradient_norm)
 
 
 def lanczos(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from devexplore.errors import InvalidSpec
 from devexplore.sampling.chains import ChainTraces, baseline_losses, mean_gradient
-from devexplore.sampling.curvature import Curvature, Ritz, curvature, slope_shift, stability
+from devexplore.sampling.curvature import Curvature, Ritz, curvature, joined, slope_shift, stability
 from devexplore.sampling.estimator import LLCEstimate, llc_from_traces
 from devexplore.sampling.execution import Execution, Plan, choose_plan, row_pass_bytes
 from devexplore.sampling.network import FlatNetwork, PerSampleLoss, Placed, evaluating
@@ -106,6 +106,13 @@ class Engine:
         self._free = None if all(mask is None for mask in masks) else torch.stack(filled)
         self._plan: Plan | None = None
         self._fitting: int | None = None
+
+    @property
+    def n_parameters(self) -> list[int]:
+        """Weights that move, of each component."""
+        if self._free is None:
+            return [self._network.n_parameters] * len(self.components)
+        return self._free.sum(dim=1).tolist()
 
     @property
     def n_samples(self) -> int:
@@ -277,20 +284,25 @@ class Engine:
 
     def _curvature(self, placed: Placed) -> Curvature:
         """Curvature and slope at one w*, one row for each component."""
-        n_rows = len(self.components)
         each = max(1, self._data[0][0].numel())
         count = min(max(_CURVATURE_ELEMENTS // each, _LEAST_CURVATURE_SAMPLES), _MOST_CURVATURE_SAMPLES)
-        some = tuple(tensor[: min(count, self._pass_batch(placed))] for tensor in self._data)
+        some, batch = tuple(tensor[:count] for tensor in self._data), self._pass_batch(placed)
         gradient = self._exact.gradient("sequential", placed.fixed)
-        weights = placed.anchor.expand(n_rows, -1)
-        slope = mean_gradient(gradient, placed.anchor[None], self._data, self._pass_batch(placed))
-        return curvature(
-            lambda at: gradient(at, some, True)[1],
-            weights,
-            slope=slope.expand(n_rows, -1),
-            free=self._free,
-            iterations=_LANCZOS_ITERATIONS,
-        )
+        weights = placed.anchor[None]
+        slope = mean_gradient(gradient, weights, self._data, batch)
+        found = [
+            curvature(
+                lambda at: mean_gradient(gradient, at, some, batch),
+                weights,
+                slope=slope,
+                free=None if self._free is None else self._free[component, None],
+                iterations=_LANCZOS_ITERATIONS,
+            )
+            for component in range(
+                len(self.components)
+            )  # one by one: Lanczos keeps many copies of the weights
+        ]
+        return joined(found)
 
     def _result(self, point: _Point, traces: ChainTraces, bends: Curvature | None) -> LLCResult:
         spec, component = point.spec, point.component
@@ -311,15 +323,13 @@ class Engine:
         if bends is not None:
             checks |= _bent(bends, component, spec, n_beta)
         trivial_loss, trivial_name = self._trivial
-        setting = Setting(
-            n_beta=n_beta,
-            localization=spec.localization,
-            step_size=spec.step_size,
-            updates=spec.updates,
-            chains=spec.chains,
-            n_parameters=n_parameters,
-            trivial_loss=trivial_loss,
-            trivial_name=trivial_name,
+        setting = Setting.of_attributes(
+            {
+                **asdict(replace(spec, n_beta=n_beta)),
+                "n_parameters": n_parameters,
+                "trivial_loss": trivial_loss,
+                "trivial_name": trivial_name,
+            }
         )
         judged = judge({name: np.array([value]) for name, value in checks.items()}, setting)
         return LLCResult(traces, estimate, checks, Verdict(int(judged.verdict[0]), judged.reasons[0]))
@@ -328,18 +338,20 @@ class Engine:
 def _bent(bends: Curvature, component: int, spec: LLCSpec, n_beta: float) -> dict[str, float]:
     """What curvature and slope at w* say about chains at these settings."""
     row = slice(component, component + 1)
+    plain = spec.sampler == "sgld"  # a preconditioned step has no one ε
     values, weights = bends.slope
     shift = slope_shift(
         Ritz(values[row], weights[row]),
         bends.gradient_norm[row],
         n_beta=n_beta,
         localization=spec.localization,
-        step_size=spec.step_size,
+        step_size=spec.step_size if plain else None,
         burn_in=spec.burn_in,
         updates=spec.updates,
     )
     h_max = bends.h_max[row]
-    steady = stability(h_max, step_size=spec.step_size, n_beta=n_beta, localization=spec.localization)
+    step_size = spec.step_size if plain else float("nan")
+    steady = stability(h_max, step_size=step_size, n_beta=n_beta, localization=spec.localization)
     return {
         "h_max": float(h_max[0]),
         "h_min": float(bends.h_min[component]),

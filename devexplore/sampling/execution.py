@@ -177,8 +177,13 @@ def _seconds(
 
 
 def _row_bytes(network: FlatNetwork, spec: LLCSpec) -> int:
-    buffers = _BUFFERS + (3 if spec.sampler == "rmsprop_sgld" else 0) + block_steps(network.n_parameters)
-    return 4 * (network.n_parameters * buffers + 2 * spec.draws)
+    """Weights and what one update makes of them, traces, and the random numbers of a block of steps: drawn,
+    then stacked, while those of the block before are still there.
+    """
+    size, steps = network.n_parameters, block_steps(network.n_parameters)
+    buffers = _BUFFERS + (3 if spec.sampler == "rmsprop_sgld" else 0)
+    random = 3 * steps * (4 * size + 8 * spec.batch_size)
+    return 4 * (size * buffers + 2 * spec.draws) + random
 
 
 def _most_rows(

@@ -6,7 +6,7 @@ limits, at any time. A check that was not recorded (NaN, or absent) accuses nobo
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int8
@@ -108,6 +108,30 @@ class Setting:
     """Loss of a predictor that ignores its input."""
     trivial_name: str = "trivial predictor"
     loss_units: str = ""
+
+    @classmethod
+    def of_attributes(cls, attrs: Mapping[str, Any], loss_units: str = "") -> "Setting":
+        """From the attributes of a stored group, as far as they go.
+
+        A preconditioned step has no one ε: stability and relaxation are then not judged.
+        """
+        known = {name: _number(attrs.get(name)) for name in ("n_beta", "localization", "trivial_loss")}
+        lengths = [_number(attrs.get(name)) for name in ("burn_in", "draws", "thinning")]
+        whole = {name: _number(attrs.get(name)) for name in ("chains", "n_parameters")}
+        plain = attrs.get("sampler", "sgld") == "sgld"
+        return cls(
+            **known,
+            step_size=_number(attrs.get("step_size")) if plain else None,
+            updates=None if None in lengths else int(lengths[0] + lengths[1] * lengths[2]),  # type: ignore[operator]
+            chains=None if whole["chains"] is None else int(whole["chains"]),
+            n_parameters=None if whole["n_parameters"] is None else int(whole["n_parameters"]),
+            trivial_name=str(attrs.get("trivial_name", cls.trivial_name)),
+            loss_units=loss_units,
+        )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
 
 
 class _Finding(NamedTuple):
@@ -269,7 +293,7 @@ def _upside_down(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
             # one far point would make R² of any window: the earlier and the later half must each follow
             halves = at[: window // 2 + 1], at[window // 2 :]
             if all(_follows(falling[half], llc[half], float(error[half].max()), limits) for half in halves):
-                # a plateau that chains of earlier checkpoints fall to, and on which its own chains stay, is sound
+                # a plateau that earlier checkpoints' chains fall to, and on which its own stay, is sound
                 where[at[np.abs(excess[at]) > limits.upside_down_excess * np.ptp(init_loss[at])]] = True
     yield _Finding(
         NOT_AN_LLC,
@@ -357,9 +381,9 @@ def _saddle(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     if setting.n_beta is None or setting.localization is None:
         return
     pull = setting.n_beta * h_min + setting.localization
-    # of a valley −½|h|t² + ct⁴, γ leaves this much of the depth
+    # −½|h|t² + ct⁴ under γ's pull has its valley where L has fallen by u(2 − u) of its depth, u = 1 − γ/nβ|h|
     unheld = np.clip(pull / np.where(h_min < 0, setting.n_beta * h_min, -np.inf), 0, 1)
-    depth = setting.n_beta * sweep["descent"] * unheld**2
+    depth = setting.n_beta * sweep["descent"] * unheld * (2 - unheld)
     downhill = (depth > limits.saddle_share * (llc + depth)) & (depth > 2 * np.nan_to_num(sweep["llc_se"]))
     if setting.step_size is not None and setting.updates is not None:
         downhill &= -pull * setting.step_size * setting.updates / 2 >= limits.saddle_growth

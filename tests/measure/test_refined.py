@@ -9,6 +9,7 @@ import xarray as xr
 
 import devexplore as dx
 from devexplore import systems
+from devexplore.analysis.trust import trust_of_components
 from devexplore.errors import InvalidSpec
 from devexplore.measure.subject import Subject
 from devexplore.sampling import estimate_llc
@@ -86,9 +87,11 @@ def test_every_components_llc_is_that_of_its_weights_alone(trained_run, short_ch
 def test_other_data_have_their_own_loss_and_their_own_group(trained_run, short_chains):
     path = trained_run("regression")
     run = measure(path, dx.RefinedLLC(data="tasks:0", settings=short_chains))
-    found = run.dataset("refined/tasks_0")
+    (group,) = (name for name in run.groups if name.startswith("refined/"))
+    found = run.dataset(group)
     assert found["component"].values.tolist() == ["all"]
     assert found.attrs["data"] == "tasks:0"
+    assert "trivial_loss" not in found.attrs  # of the run's own data, so it judges nothing here
     subject = subject_of(path)
     x, y = subject.system.restricted_pool("tasks:0", subject.system.pool_size, subject.seed)
     assert float((y**2).mean()) == pytest.approx(subject.system.spec.noise_variance, rel=0.1)
@@ -120,18 +123,37 @@ def test_components_and_data_that_are_not_there_are_refused_by_name(name, wrong,
         measure(trained_run(name), wrong)
 
 
-def test_token_traces_are_the_losses_of_the_very_chains_of_the_llc(trained_run, short_chains):
-    """With every weight at w* the trace is the baseline; along the chains its mean drifts as theirs does."""
+def test_token_traces_are_the_losses_of_the_very_chains_of_the_llc(trained_run, short_chains, monkeypatch):
+    """With the probe as the data and full batches, a trace's mean over tokens is the stored chain's loss."""
     path = trained_run("superposition")
-    still = short_chains | {"step_size": 1e-12, "draws": 8}
-    run = measure(path, dx.TokenTraces(sequences=3, every=2, settings=still))
-    found = run.dataset("token_traces")
-    assert dict(found.sizes) == {"step": 5, "chain": 2, "draw": 4, "sequence": 3, "position": 20}
+    monkeypatch.setattr(Subject, "pool", property(lambda subject: subject.probe_batch))
+    moving = short_chains | {"step_size": 1e-3, "draws": 8, "batch_size": 10_000}
+    run = measure(path, dx.TokenTraces(sequences=100, every=2, settings=moving), dx.LLC(moving))
+    traces, chains = run.dataset("token_traces"), run.dataset("chains")
+    assert traces.sizes["draw"] == 4
+    expected = chains["loss"].sel(draw=traces["draw"])
+    assert float(expected.std()) > 1e-3
+    np.testing.assert_allclose(traces["loss"].mean(("sequence", "position")), expected, rtol=1e-4)
     np.testing.assert_allclose(
-        *xr.broadcast(found["loss"].astype(float), found["baseline"]), rtol=2e-3, atol=1e-4
+        traces["baseline"].mean(("sequence", "position")), chains["init_loss"], rtol=1e-5
     )
-    expected = run.dataset("probe")
-    assert found["loss"].sizes["position"] == expected.sizes["position"]
+
+
+def test_a_diverged_chain_is_left_out_of_covariances_even_before_it_was_retired() -> None:
+    rng = np.random.default_rng(0)
+    loss = 1 + 0.1 * rng.standard_normal((4, 200, 1, 3))
+    loss[3, 100:103] = [[[3e2]], [[3e3]], [[3e4]]]
+    loss[3, 103:] = np.nan
+    traces = xr.Dataset(
+        {
+            "loss": (("chain", "draw", "sequence", "position"), loss),
+            "status": (("chain",), np.array([0, 0, 0, 1], dtype=np.int8)),
+        }
+    )
+    found = dx.loss_covariance(traces).values.reshape(3, 3)
+    np.testing.assert_allclose(np.diag(found), 0.01, rtol=0.2)
+    with pytest.raises(InvalidSpec, match="at least two draws"):
+        dx.loss_covariance(traces.assign(status=xr.ones_like(traces["status"])))
 
 
 def test_covariances_of_token_losses_come_from_moving_chains(trained_run, short_chains):
@@ -166,3 +188,22 @@ def test_every_system_names_its_components():
         names = dict(model.named_parameters())
         for masks in system.components(model).values():
             assert masks.keys() <= names.keys()
+
+
+def test_components_are_judged_by_their_own_number_of_weights(trained_run, short_chains):
+    run = measure(trained_run("regression"), dx.RefinedLLC(("layer 1 head *",), settings=short_chains))
+    found = run.dataset("refined/own").load()
+    spec = systems.from_recipe(run.recipe, run.path).spec
+    assert (found["n_parameters"] == 4 * spec.width**2 // spec.heads).all()
+    # beyond P, no loss that rises from w* has it
+    found["llc"][:] = 3.0 * found["n_parameters"]
+    found["llc_se"][:] = 0.1
+    assert (trust_of_components(found) == 2).all()
+
+
+def test_names_of_other_data_never_share_a_group():
+    groups = {
+        dx.RefinedLLC(data=data).group
+        for data in (None, "own", "folder:a/b", "folder:a_b", "tasks:0.5", "tasks:0_5")
+    }
+    assert len(groups) == 6

@@ -420,3 +420,34 @@ def test_data_of_unequal_lengths_or_none_are_refused() -> None:
     for data in [(inputs, targets[:-1]), (inputs[:0], targets[:0]), ()]:
         with pytest.raises(InvalidSpec, match="same number of samples"):
             estimate_llc(small_network(), squared_error, data, SPEC)
+
+
+def test_index_blocks_and_noise_count_towards_the_memory() -> None:
+    """8,192 samples a batch and 64 steps a block are 4 MB of indices for each of 64 streams, three times."""
+    spec = LLCSpec(**{**vars(SPEC), "chains": 64, "batch_size": 8192})
+    data = regression_data(20_000)
+
+    def rows(memory: str) -> int:
+        engine = Engine(small_network(), squared_error, data, spec, execution=Execution(memory=memory))
+        return engine.plan(None, 64).rows_per_block
+
+    assert rows("100MB") <= 8
+    assert rows("4GB") == 64
+
+
+def test_a_preconditioned_step_is_not_judged_by_the_stability_of_a_plain_one() -> None:
+    spec = LLCSpec(**{**vars(SPEC), "burn_in": 100, "sampler": "rmsprop_sgld"})
+    result = estimate_llc(small_network(), squared_error, regression_data(), spec)
+    assert np.isnan(result.checks["stability"])
+    assert np.isfinite(
+        estimate_llc(small_network(), squared_error, regression_data(), SPEC).checks["stability"]
+    )
+
+
+def test_curvature_does_not_depend_on_memory_or_batches_of_passes() -> None:
+    found = [
+        estimate_llc(small_network(), squared_error, regression_data(), SPEC, baseline_batch=batch).checks
+        for batch in (3, 100)
+    ]
+    for name in ("h_max", "h_min", "slope_shift"):
+        assert found[0][name] == pytest.approx(found[1][name], rel=1e-2, abs=1e-4)

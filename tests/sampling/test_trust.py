@@ -471,3 +471,22 @@ def test_a_plateau_that_earlier_chains_fall_to_is_not_accused_with_them() -> Non
     verdict = judge(checks, Setting(n_beta=1000.0)).verdict
     assert (verdict[:12] == 2).all()
     assert (verdict[12:] == 0).all()
+
+
+def test_a_saddle_near_the_edge_of_what_the_pull_holds_is_counted_by_how_far_l_falls() -> None:
+    """L = −½|h|t² + ct⁴ has depth h²/16c; under γ the valley lies where L has fallen by u(2 − u) of it."""
+    h, c, n_beta, localization = -4.0, 1.0, 100.0, 280.0
+    t2 = (n_beta * abs(h) - localization) / (4 * n_beta * c)
+    fallen, depth = 0.5 * abs(h) * t2 - c * t2**2, h**2 / (16 * c)
+    share = 1 - localization / (n_beta * abs(h))
+    assert fallen / depth == pytest.approx(share * (2 - share))
+    checks = {
+        "llc": np.array([n_beta * fallen]),
+        "llc_se": np.array([0.1]),
+        "h_min": np.array([h]),
+        "descent": np.array([depth]),
+    }
+    setting = Setting(n_beta=n_beta, localization=localization, step_size=1e-3, updates=4000)
+    (reasons,) = judge(checks, setting).reasons
+    assert reasons[0].startswith("w* is a saddle")
+    assert f"about {n_beta * fallen:.2g} off" in reasons[0]
