@@ -321,12 +321,11 @@ def deep_linear_sweep(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 
 @pytest.mark.slow
-def test_the_choice_for_deep_linear_is_nearer_to_theory_than_the_shipped_setting(deep_linear_sweep) -> None:
-    """Rank 4 of 6-6-6-6: λ = 17.5 (Aoyagi 2024). The shipped γ = 1000, nβ = 100 gives 5.6."""
-    shipped = dx.open(BUNDLED / "deep_linear").dataset("llc")["llc"].isel(step=-1).item()
+def test_the_choice_for_deep_linear_is_nearer_to_theory_than_settings_by_hand(deep_linear_sweep) -> None:
+    """Rank 4 of 6-6-6-6: λ = 17.5 (Aoyagi 2024). γ = 1000, nβ = 100, chosen by hand at first, give 5.6."""
     advice = calibration.recommend(deep_linear_sweep)
     chosen = float(deep_linear_sweep["llc"].isel(advice.point).isel(step=-1))
-    assert abs(chosen - 17.5) < abs(shipped - 17.5) - 2
+    assert abs(chosen - 17.5) < abs(5.6 - 17.5) - 2
     assert any("depends on nβ and γ" in reason for reason in advice.reasons)
 
 
