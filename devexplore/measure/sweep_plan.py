@@ -23,7 +23,7 @@ STABILITIES: Final = (0.08, 0.2, 0.5, 1.25)
 THINNING: Final = 4
 
 _CHECKPOINTS: Final = 4
-_CONSIDERED: Final = 24
+_CONSIDERED: Final = 40
 _LEARNED: Final = 0.75
 _HELD_SHARES: Final = (1e-2, 1e-1, 1e-3)
 _LENGTHS: Final = ((8, 6400), (8, 3200), (4, 3200), (4, 1600), (4, 800))
@@ -187,7 +187,7 @@ def spanning_steps(subject: Subject) -> tuple[int, ...]:
     """Four checkpoints evenly on a logarithmic scale of steps, from the first at which three quarters of what
     training takes off the loss are gone, to the last.
 
-    The loss is that of the pool's first samples at up to 24 checkpoints, of which those are left out whose
+    The loss is that of the pool's first samples at up to 40 checkpoints, of which those are left out whose
     weights or loss are not finite. All checkpoints, where there are four or fewer.
     """
     steps = [int(step) for step in subject.run.checkpoints.steps]

@@ -298,7 +298,7 @@ def test_checkpoints_span_the_learned_part_evenly_in_log_steps_and_end_at_the_la
     fall = loss[schedule[0]] - loss[chosen[-1]]
     assert loss[schedule[0]] - loss[chosen[0]] >= 0.75 * fall
     gaps = np.diff(np.log1p(chosen))
-    assert gaps.max() / gaps.min() < 1.5
+    assert gaps.max() / gaps.min() < 2
 
 
 def test_of_a_run_with_few_checkpoints_all_are_taken(trained_run) -> None:
