@@ -165,6 +165,8 @@ def _measure(options: argparse.Namespace) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InvalidSpec(f"--only knows {', '.join(known)}; got {', '.join(unknown)}")
+    if "refined" not in names and (options.components or options.data):
+        raise InvalidSpec("--components and --data are for refined LLCs: add refined to --only")
     if options.checkpoints is not None and options.checkpoints < 1:
         raise InvalidSpec(f"--checkpoints must be at least 1, got {options.checkpoints}")
     _set_threads(options.threads)
@@ -178,17 +180,17 @@ def _measure(options: argparse.Namespace) -> None:
         progress=sys.stderr.isatty(),
     )
     if "llc" in names:
-        _say_verdicts(run)
+        _say_verdicts(run, calibrated)
     print(f"measured: {', '.join(run.groups)}\nnext: devexplore explore {run.path}")
 
 
-def _say_verdicts(run: "Run") -> None:
+def _say_verdicts(run: "Run", calibrated: bool) -> None:
     """How much of the curve is to be believed; and where much of it is not, what to do."""
     from devexplore.analysis.trust import count_verdicts, trust
 
     judged = trust(run.dataset(schema.LLC))
     print("LLC: " + " · ".join(count.words for count in count_verdicts(judged)))
-    if 2 * int((judged["verdict"] > 0).sum()) > judged.sizes[schema.STEP]:
+    if not calibrated and 2 * int((judged["verdict"] > 0).sum()) > judged.sizes[schema.STEP]:
         print(
             f"most of it is not to be believed as it stands: `devexplore calibrate {run.path}`, remove "
             f"{schema.CHAINS}, {schema.LLC} and {schema.TRUST} from {run.store_path}, and measure with "
@@ -203,8 +205,9 @@ def _calibrate(options: argparse.Namespace) -> None:
 
     _set_threads(options.threads)
     _show_log()
+    run = open_run(options.run)
     found = calibrate(
-        open_run(options.run),
+        run,
         steps=_numbers("--steps", options.steps, int),
         step_sizes=_numbers("--step-sizes", options.step_sizes, float),
         n_betas=_numbers("--n-betas", options.n_betas, float),
@@ -224,6 +227,11 @@ def _calibrate(options: argparse.Namespace) -> None:
         print(f"heat map: {options.figure}")
     print("settings: " + ", ".join(f"{name}={value:.6g}" for name, value in chosen.settings.items()))
     print("\n".join(f"- {reason}" for reason in chosen.reasons))
+    if not chosen.found:
+        print("no plateau was found, so take what follows with care (more --minutes, or other values to try)")
+    store = run.store_path
+    if store.is_file():
+        print(f"first unpack the store: python -m zipfile -e {store} {store.with_suffix('')} && rm {store}")
     print(f"next: devexplore measure {options.run} --llc calibrated")
 
 

@@ -19,14 +19,15 @@ CALIBRATION_FILE: Final = "calibration.json"
 def calibrated_settings(run: Run) -> dict[str, Any]:
     """The ``LLCSpec`` settings that ``devexplore calibrate`` chose for this run.
 
-    One made for a packed or read-only run, in the user's cache, comes before one shipped with the run.
+    Of one beside the run and one in the user's cache (made while the run was packed, read-only or being
+    measured) the newer counts.
 
     Raises NotMeasured (never calibrated) and SchemaError (the file is broken).
     """
-    for folder in (run.cache_dir, run.path):
-        file = folder / CALIBRATION_FILE
-        if file.is_file():
-            return _settings(file)
+    kept = [folder / CALIBRATION_FILE for folder in (run.path, run.cache_dir)]
+    kept = [file for file in kept if file.is_file()]
+    if kept:
+        return _settings(max(kept, key=lambda file: file.stat().st_mtime_ns))
     raise NotMeasured(
         f"{run.path}: not calibrated; run `devexplore calibrate {run.path}` first, or state LLC settings"
     )
@@ -68,7 +69,10 @@ def write_calibration(
 def _settings(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return dict(content["llc"])
+        settings = content["llc"]
+        if not isinstance(settings, dict) or not settings:
+            raise ValueError(f"expected settings by name, got {settings!r}")
+        return settings
     except (ValueError, KeyError, TypeError) as error:
         raise SchemaError(
             f"{file}: no calibration ({type(error).__name__}: {error}); remove it and calibrate again"

@@ -35,7 +35,10 @@ SUMMARY = {
     "stability": ("", "ε(nβ·h_max + γ); SGLD is unstable from 4 on"),
     "slope_shift": ("", "what the slope at w* takes off λ̂ (0 at a minimum)"),
     "unheld": ("", "share of the slope in directions that nothing holds"),
-    "descent": ("loss", "how far the loss falls along the direction of h_min"),
+    "descent": (
+        "loss",
+        "how far the loss falls along the direction of h_min (NaN where h_min is a subsample's)",
+    ),
 }
 """What is kept of each estimate: unit ("loss" stands for the loss's own) and meaning."""
 
@@ -61,7 +64,7 @@ class LLC(Measurement):
         return sampler(subject, self.settings, self.calibrated)
 
     def spec(self, subject: Subject) -> Mapping[str, Any]:
-        return asdict(self.sampler(subject)) | {"n": len(subject.pool[0])}
+        return asdict(self.sampler(subject)) | {"n": self.engine(subject).n_samples}
 
     def seed(self, subject: Subject) -> int:
         return self.sampler(subject).seed

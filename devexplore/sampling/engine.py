@@ -18,13 +18,16 @@ from devexplore.sampling.execution import Execution, Plan, choose_plan, row_pass
 from devexplore.sampling.network import FlatNetwork, PerSampleLoss, Placed, evaluating
 from devexplore.sampling.rows import Observe, Progress, Rows, RowTraces, run_rows
 from devexplore.sampling.spec import LLCSpec
-from devexplore.sampling.trust import Setting, judge
+from devexplore.sampling.trust import VERDICT_WORDS, Setting, judge
 from devexplore.sampling.weights import Free
 from devexplore.schema import CHAIN_DIVERGED, CHAIN_OK
 
 _PASS_ELEMENTS, _LEAST_PASS_BATCH = 2**16, 64
 _CURVATURE_ELEMENTS = 4096
 _LEAST_CURVATURE_SAMPLES, _MOST_CURVATURE_SAMPLES = 32, 1024
+_CHEAP_PASS = 2**26
+"""Elements of data times weights up to which curvature is taken over all data."""
+
 _LANCZOS_ITERATIONS = 8
 _GRID_AXES = ("step_size", "n_beta", "localization")
 
@@ -36,6 +39,9 @@ class Verdict(NamedTuple):
     """0 trusted, 1 doubtful, 2 not an LLC."""
     reasons: tuple[str, ...]
     """In plain words with the numbers, the gravest first; empty where trusted."""
+
+    def __str__(self) -> str:
+        return ": ".join([VERDICT_WORDS[self.code], *(["; ".join(self.reasons)] if self.reasons else [])])
 
 
 class LLCResult(NamedTuple):
@@ -89,13 +95,21 @@ class Engine:
             )
         if baseline_batch is not None and baseline_batch < 1:
             raise InvalidSpec(f"baseline_batch must be at least 1, got {baseline_batch}.")
+        if components is not None and len(components) == 0:
+            raise InvalidSpec("components must name at least one component, or be None for all weights.")
+        self._execution = execution if execution is not None else Execution()
+        kept = 16 * spec.chains * spec.draws
+        if kept > self._execution.memory_bytes:
+            raise InvalidSpec(
+                f"{spec.chains:,} chains of {spec.draws:,} draws are {kept / 1e9:.3g} GB of losses and "
+                f"{self._execution.memory_bytes / 1e9:.3g} GB are allowed: lower them, or raise memory."
+            )
         self.spec = spec
         self._model, self._baseline_batch, self._look = model, baseline_batch, look_at_curvature
         self._network = FlatNetwork(model, per_sample_loss, spec.precision)
         # differences of gradients need all the digits there are
         self._exact = self._network if spec.precision == "float32" else FlatNetwork(model, per_sample_loss)
         self._data = tuple(_on_device(tensor, self._network.device) for tensor in data)
-        self._execution = execution if execution is not None else Execution()
         self._trivial = (trivial_loss, trivial_name)
         self.components = tuple(components) if components is not None else ("all",)
         masks = (
@@ -106,6 +120,7 @@ class Engine:
         self._free = None if all(mask is None for mask in masks) else torch.stack(filled)
         self._plan: Plan | None = None
         self._fitting: int | None = None
+        self._checked = False
 
     @property
     def n_parameters(self) -> list[int]:
@@ -131,6 +146,7 @@ class Engine:
         if self._plan is None:
             with evaluating(self._model):
                 placed = self._network.place(w_star)
+                self._check(placed)
                 self._plan = choose_plan(
                     self._network, placed, self._data, self.spec, n_rows, self._execution
                 )
@@ -167,6 +183,8 @@ class Engine:
             _check_grid_point(spec, self.spec)
         with evaluating(self._model):
             placed = [self._network.place(w_star) for w_star in w_stars]
+            if placed:
+                self._check(placed[0])
             if baselines is None:
                 losses = [self._losses(p) for p in placed]
             else:
@@ -269,6 +287,11 @@ class Engine:
                 anchor_norm=float(moving.norm()),
             )
 
+    def _check(self, placed: Placed) -> None:
+        if not self._checked:
+            self._network.check(placed, self._data)
+            self._checked = True
+
     def _losses(self, placed: Placed) -> Float[Tensor, " sample"]:
         return baseline_losses(self._network, placed, self._data, self._pass_batch(placed))
 
@@ -286,6 +309,8 @@ class Engine:
         """Curvature and slope at one w*, one row for each component."""
         each = max(1, self._data[0][0].numel())
         count = min(max(_CURVATURE_ELEMENTS // each, _LEAST_CURVATURE_SAMPLES), _MOST_CURVATURE_SAMPLES)
+        whole = self.n_samples * each * self._network.n_parameters <= _CHEAP_PASS
+        count = self.n_samples if whole else min(count, self.n_samples)
         some, batch = tuple(tensor[:count] for tensor in self._data), self._pass_batch(placed)
         gradient = self._exact.gradient("sequential", placed.fixed)
         weights = placed.anchor[None]
@@ -302,7 +327,10 @@ class Engine:
                 len(self.components)
             )  # one by one: Lanczos keeps many copies of the weights
         ]
-        return joined(found)
+        bends = joined(found)
+        if count < self.n_samples:  # a subsample's Hessian has downhill directions of its own noise
+            bends = bends._replace(descent=np.full_like(bends.descent, np.nan))
+        return bends
 
     def _result(self, point: _Point, traces: ChainTraces, bends: Curvature | None) -> LLCResult:
         spec, component = point.spec, point.component

@@ -57,8 +57,10 @@ class Execution:
 
     @property
     def memory_bytes(self) -> int:
-        if isinstance(self.memory, int):
+        if isinstance(self.memory, int) and not isinstance(self.memory, bool):
             return self.memory
+        if not isinstance(self.memory, str):
+            raise InvalidSpec(f"memory is given as 500MB or 4GB, or in bytes, got {self.memory!r}.")
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B)?\s*", self.memory, re.IGNORECASE)
         if found is None:
             raise InvalidSpec(f"memory is given as 500MB or 4GB, got {self.memory!r}.")
@@ -96,7 +98,7 @@ def choose_plan(
             )
         except RuntimeError:  # some layers and losses know no vectorized form, and only a trial tells
             if wanted == "vectorized":
-                raise
+                raise InvalidSpec("this loss knows no vectorized form: choose path='auto'.") from None
             most = 0
         most = min(n_rows, most, execution.rows_per_block or most)
         sizes = sorted({min(size, most) for size in _SIZES}) if most >= 1 else []
@@ -107,8 +109,7 @@ def choose_plan(
         if most >= 1:
             candidates.insert(1, (path, min(n_rows, most, execution.rows_per_block or 64)))
     if not candidates:
-        path = "vectorized" if wanted == "vectorized" else "sequential"
-        need = _row_bytes(network, spec) + network.required_bytes(path, placed, data, batch)
+        need = _row_bytes(network, spec, len(data[0])) + row_pass_bytes(network, placed, data, batch)
         raise InvalidSpec(
             f"one chain of this network at batch size {batch} needs {_words(need)} of memory and "
             f"{_words(execution.memory_bytes)} are allowed: lower batch_size or raise memory."
@@ -176,13 +177,14 @@ def _seconds(
     return fastest / tried
 
 
-def _row_bytes(network: FlatNetwork, spec: LLCSpec) -> int:
+def _row_bytes(network: FlatNetwork, spec: LLCSpec, n_samples: int) -> int:
     """Weights and what one update makes of them, traces, and the random numbers of a block of steps: drawn,
     then stacked, while those of the block before are still there.
     """
     size, steps = network.n_parameters, block_steps(network.n_parameters)
     buffers = _BUFFERS + (3 if spec.sampler == "rmsprop_sgld" else 0)
-    random = 3 * steps * (4 * size + 8 * spec.batch_size)
+    indices = 8 * spec.batch_size if spec.batch_size < n_samples else 0
+    random = 3 * steps * (4 * size + indices)
     return 4 * (size * buffers + 2 * spec.draws) + random
 
 
@@ -197,7 +199,7 @@ def _most_rows(
     execution: Execution,
 ) -> int:
     """Rows whose buffers and forward and backward passes fit into the memory together."""
-    own = _row_bytes(network, spec)
+    own = _row_bytes(network, spec, len(data[0]))
     if path == "vectorized":
         each = -(-network.required_bytes(path, placed, data, batch, tried) // tried)
         return execution.memory_bytes // (own + each)

@@ -78,8 +78,13 @@ class FlatNetwork:
         self._parameters = dict(model.named_parameters())
         self._module = _LossModule(model, per_sample_loss)
         sampled = {name: p for name, p in self._parameters.items() if p.requires_grad}
-        if not sampled:
+        if sum(p.numel() for p in sampled.values()) == 0:
             raise InvalidSpec("The model has no parameter with requires_grad, so there is nothing to sample.")
+        odd = [name for name, p in sampled.items() if not p.is_floating_point()]
+        if odd:
+            raise InvalidSpec(
+                f"{', '.join(odd)}: only real weights can be sampled, not {sampled[odd[0]].dtype}."
+            )
         self.device = next(iter(self._parameters.values())).device
         self._reduced = precision == "bfloat16"
         self._shapes = {name: tuple(tensor.shape) for name, tensor in sampled.items()}
@@ -109,6 +114,23 @@ class FlatNetwork:
     def mask(self, free: Free | None) -> Bool[Tensor, " parameter"] | None:
         """Which flat weights move; None where all do."""
         return None if free is None else free_mask(free, self._shapes).to(self.device)
+
+    def check(self, placed: Placed, data: tuple[Tensor, ...]) -> None:
+        """Raise InvalidSpec unless the loss is a function of the weights, and one that has a gradient."""
+        some = tuple(tensor[:16] for tensor in data)
+        once, again = self.losses(placed, some), self.losses(placed, some)
+        if not torch.equal(torch.nan_to_num(once), torch.nan_to_num(again)):
+            raise InvalidSpec(
+                "the loss of the same data at the same weights differs from call to call: something in it is "
+                "random (dropout that stays on in evaluation mode?). An LLC needs a function of the weights."
+            )
+        weights = placed.anchor.clone().requires_grad_()
+        with torch.enable_grad():
+            loss = functional_call(self._module, self._named(weights) | placed.fixed, some).sum()
+        if not loss.requires_grad:
+            raise InvalidSpec(
+                "the loss has no gradient in the weights: it is detached, or leaves torch on the way."
+            )
 
     def losses(self, placed: Placed, batch: tuple[Tensor, ...]) -> Float[Tensor, " sample"]:
         """The loss of each sample at w*, without gradient, in the precision of the chains."""

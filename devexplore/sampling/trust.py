@@ -375,6 +375,22 @@ def _slope(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     )
 
 
+def _unmoved(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
+    """Steps so small, or chains so short, that not even the steepest direction relaxes: λ̂ is still at 0."""
+    updates = sweep.setting.updates
+    relaxed = np.full(sweep.size, np.inf) if updates is None else sweep["stability"] / 2 * updates
+    still = (sweep["llc_se"] == 0) | (relaxed < 1)
+    yield _Finding(
+        NOT_AN_LLC,
+        "chains have not moved",
+        still & np.isfinite(sweep["llc"]),
+        lambda at: (
+            "the chains have hardly moved: the steps are too small, or too few, for even the steepest "
+            "direction to be sampled"
+        ),
+    )
+
+
 def _saddle(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
     """Downhill curvature that γ does not hold, for long enough and to a depth that matters."""
     setting, llc, h_min = sweep.setting, sweep["llc"], sweep["h_min"]
@@ -460,6 +476,7 @@ def _mixing(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
 _CHECKS: Final[Sequence[Callable[[_Sweep, Thresholds], Iterator[_Finding]]]] = (
     _no_value,
     _unstable,
+    _unmoved,
     _forgotten,
     _upside_down,
     _negative,

@@ -108,9 +108,14 @@ class Store:
         if not (path / group / "zarr.json").exists():
             create_on_steps(path, group, layout, coordinates, asked)
         differences = self._differences(group, asked, layout, coordinates)
+        writer = GroupWriter(path, group)
+        if differences and not writer.measured:  # a first try that was stopped before its first block
+            self.discard(group)
+            create_on_steps(path, group, layout, coordinates, asked)
+            return GroupWriter(path, group)
         if differences:
             raise self._conflict(group, differences)
-        return GroupWriter(path, group)
+        return writer
 
     def put(
         self,

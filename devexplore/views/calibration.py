@@ -8,13 +8,12 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.analysis.plateau import gives_llc
+from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, VERDICT_WORDS
 from devexplore.views.axes import axis, base_layout
 from devexplore.views.style import LIGHT, SIZES, Theme
 
 if TYPE_CHECKING:
     from devexplore.analysis.calibration import Recommendation
-
-DOUBTFUL, NOT_AN_LLC = 1, 2
 
 _CELL = (58, 38)
 """Pixels of a cell, width and height."""
@@ -152,7 +151,7 @@ def _words(at: xr.Dataset, shade: np.ndarray, theme: Theme, axes: dict[str, str]
 
 
 def _hover(at: xr.Dataset) -> str:
-    verdict = ("trusted", "doubtful", "not an LLC")[int(at["verdict"])]
+    verdict = VERDICT_WORDS[int(at["verdict"])]
     lines = [
         f"ε {float(at['step_size']):.3g} · nβ {float(at['n_beta']):.4g} · γ {float(at['localization']):.4g}",
         f"λ̂ = {float(at['llc']):.4g} ± {float(at['llc_se']):.2g}",

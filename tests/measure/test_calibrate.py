@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -337,3 +338,21 @@ def test_the_last_checkpoint_of_deep_linear_alone_has_a_plateau_at_its_coefficie
     assert advice.found
     chosen = last.isel(advice.point).isel(step=0)
     assert float(chosen["llc"]) == pytest.approx(17.5, rel=0.1, abs=2 * float(chosen["llc_se"]))
+
+
+def test_of_two_calibrations_the_newer_counts_wherever_it_lies(
+    trained_run, monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DEVEXPLORE_CACHE", str(tmp_path / "cache"))
+    run = dx.open(trained_run("superposition"))
+    run.cache_dir.mkdir(parents=True)
+    places = [run.path / "calibration.json", run.cache_dir / "calibration.json"]
+    for n_beta, (older, newer) in enumerate([places, places[::-1]], start=1):
+        older.write_text('{"llc": {"n_beta": 50.0}}')
+        newer.write_text(json.dumps({"llc": {"n_beta": float(n_beta)}}))
+        os.utime(older, ns=(10**18, 10**18))
+        os.utime(newer, ns=(2 * 10**18, 2 * 10**18))
+        assert calibrated_settings(run) == {"n_beta": float(n_beta)}
+    newer.write_text('{"llc": []}')
+    with pytest.raises(SchemaError, match=r"calibration\.json: no calibration"):
+        calibrated_settings(run)

@@ -194,20 +194,15 @@ def test_a_grid_may_change_nothing_but_step_size_n_beta_and_localization() -> No
 
 
 def test_rows_stay_within_the_memory_and_a_single_row_that_does_not_fit_is_refused() -> None:
-    def rows(memory: str) -> int:
-        spec = LLCSpec(**{**vars(SPEC), "chains": 400})
-        engine = Engine(
-            small_network(),
-            squared_error,
-            regression_data(),
-            spec,
-            execution=Execution(memory=memory, path="vectorized"),
-        )
-        return engine.plan(None, 400).rows_per_block
+    def rows(memory: str, chains: int = 400) -> int:
+        spec = LLCSpec(**{**vars(SPEC), "chains": chains})
+        execution = Execution(memory=memory, path="vectorized")
+        engine = Engine(small_network(), squared_error, regression_data(), spec, execution=execution)
+        return engine.plan(None, chains).rows_per_block
 
     assert 1 <= rows("1MB") < rows("4MB") <= 256
     with pytest.raises(InvalidSpec, match=r"needs .* of memory and 0.01 MB are allowed: lower batch_size"):
-        rows("10KB")
+        rows("10KB", chains=2)
 
 
 @pytest.mark.parametrize(
@@ -428,7 +423,8 @@ def test_index_blocks_and_noise_count_towards_the_memory() -> None:
     data = regression_data(20_000)
 
     def rows(memory: str) -> int:
-        engine = Engine(small_network(), squared_error, data, spec, execution=Execution(memory=memory))
+        execution = Execution(memory=memory, path="sequential")
+        engine = Engine(small_network(), squared_error, data, spec, execution=execution)
         return engine.plan(None, 64).rows_per_block
 
     assert rows("100MB") <= 8

@@ -432,3 +432,14 @@ def test_a_url_of_an_unknown_kind_is_named():
     with pytest.raises((RunNotFound, MissingExtra)) as error:
         Store("nosuchthing://bucket/run")
     one_line(error, "nosuchthing://bucket/run")
+
+
+def test_a_group_without_a_block_takes_other_settings_and_one_with_a_block_does_not(tmp_path: Path):
+    """A first try that was stopped before its first block must not pin the run to its settings."""
+    other = {**SPEC, "another": 1}
+    with Store(tmp_path / "store", mode="a") as store:
+        open_writer(store)
+        open_writer(store, spec=other).write(1, "hash1", block(1))
+        assert open_writer(store, spec=other).measured == {1: "hash1"}
+        with pytest.raises(StoreConflict):
+            open_writer(store)

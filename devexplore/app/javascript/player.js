@@ -60,7 +60,7 @@ function buildPlayer(bus) {
     slider.style.setProperty("--track", stops.length ? `linear-gradient(to right, ${stops.join(", ")})` : "var(--line)");
     chips.replaceChildren(...stages.map((stage, i) => {
       const chip = h("button", {type: "button", class: `chip type-${stage.type}`, title: stage.words,
-        "aria-label": `Go to ${stage.words}`, onclick: () => bus.goTo(nearest(steps, stage.start))},
+        "aria-label": `Go to ${stage.words}`, onclick: () => bus.goTo(steps.findLastIndex(step => step < stage.start) + 1)},
         h("b", {}, stage.name), h("span", {}, stage.range));
       chip.style.setProperty("--shade", stage.colour);
       chip.dataset.index = i;
