@@ -47,6 +47,11 @@ def test_scatter_over_seeds_and_quoted_errors_on_reduced_rank_regression(benchma
     our_llc = np.array([result.estimate.llc for result in found])
     their_llc = np.array([result.llc for result in theirs])
     mended = np.array([REDUCED_RANK.n_beta * (result.loss.mean() - init_loss) for result in theirs])
+    benchmark.extra_info |= {
+        "ours": our_llc.tolist(),
+        "theirs": their_llc.tolist(),
+        "mended": mended.tolist(),
+    }
     our_scatter, their_scatter = our_llc[:16].std(ddof=1), their_llc.std(ddof=1)
     our_quoted = np.sqrt(np.mean([result.estimate.llc_se**2 for result in found])) / our_llc.std(ddof=1)
     their_quoted = np.sqrt(np.mean([result.std**2 for result in theirs])) / their_scatter
@@ -98,6 +103,11 @@ def test_time_to_equal_error_on_the_regression_transformer(benchmark, report) ->
     our_llc = n_beta * (found.traces.loss - found.traces.baseline).mean(axis=1)
     their_llc = np.array([result.llc for result in theirs])
     mended = n_beta * (np.array([result.loss.mean() for result in theirs]) - found.traces.init_loss)
+    benchmark.extra_info |= {
+        "ours": our_llc.tolist(),
+        "theirs": their_llc.tolist(),
+        "mended": mended.tolist(),
+    }
     per_chain = (whole - small) / (32 - 4)
     startup = small - 4 * per_chain
     for name, values in (("as it is", their_llc), ("given L(w*) of all data", mended)):
