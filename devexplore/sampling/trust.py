@@ -376,10 +376,16 @@ def _slope(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
 
 
 def _unmoved(sweep: _Sweep, limits: Thresholds) -> Iterator[_Finding]:
-    """Steps so small, or chains so short, that not even the steepest direction relaxes: λ̂ is still at 0."""
-    updates = sweep.setting.updates
-    relaxed = np.full(sweep.size, np.inf) if updates is None else sweep["stability"] / 2 * updates
-    still = (sweep["llc_se"] == 0) | (relaxed < 1)
+    """Steps so small, or chains so short, that not even the steepest direction relaxes: λ̂ is still at 0.
+
+    Chains that nothing has turned back yet have come as far as free diffusion goes, ‖w − w*‖² = εTP after
+    T updates. (Curvature alone does not tell: at the minimum of w⁶ there is none.)
+    """
+    setting, still = sweep.setting, sweep["llc_se"] == 0
+    if None not in (setting.updates, setting.step_size, setting.localization):
+        free = setting.localization * setting.step_size * setting.updates  # pyright: ignore
+        relaxed = sweep["stability"] / 2 * setting.updates  # pyright: ignore
+        still |= (relaxed < 1) & (sweep["spread"] > 0.5 * free)
     yield _Finding(
         NOT_AN_LLC,
         "chains have not moved",
