@@ -82,8 +82,8 @@ def test_scatter_over_seeds_and_quoted_errors_on_reduced_rank_regression(benchma
 def test_time_to_equal_error_on_the_regression_transformer(benchmark, report) -> None:
     """64 of our chains at batch 32, the whole call, beside 16 of devinterp's at batch 256.
 
-    Chains are independent: a standard error e costs time ∝ 1/e², so the ratio of time × e² is that of times to
-    equal error. nβ stands apart from the batch size, so both sample the same posterior.
+    Chains are independent: a standard error e costs time ∝ 1/e², so the ratio of time × e² is that of times
+    to equal error. nβ stands apart from the batch size, so both sample the same posterior.
     """
     problem = bundled("regression")
     spec = replace(TRANSFORMER, batch_size=32, chains=64)
