@@ -19,6 +19,8 @@ _FEWEST_UPDATES: Final = 160
 _MOST_UPDATES: Final = 4
 """Times those of the sweep."""
 _MOST_DRAWS: Final = 200
+_LONGER: Final = 4
+"""Times the sweep's burn-in, where its chains had not settled."""
 
 _SYMBOLS: Final = {"n_beta": "nβ", "localization": "γ"}
 _CHAIN_SETTINGS: Final = ("batch_size", "chains", "draws", "burn_in", "thinning")
@@ -42,8 +44,8 @@ class Recommendation(NamedTuple):
 def recommend(sweep: xr.Dataset) -> Recommendation:
     """The settings to measure a run's LLC with, from a sweep over a few checkpoints (``measure.calibrate``).
 
-    1. Candidates are the grid points that give an LLC at as many checkpoints as any point does; checkpoints
-       at which none of them does are set aside, and named.
+    1. Candidates are the grid points that give an LLC, from chains that have settled, at as many checkpoints
+       as any point does; checkpoints at which none of them does are set aside, and named.
     2. Of the candidates, those on a plateau (``plateau_map``).
     3. Without a plateau, the candidates at which the bias of ε, the dependence on nβ and γ, and the standard
        errors of all, added in squares, are within a tenth of the least.
@@ -63,6 +65,8 @@ def recommend(sweep: xr.Dataset) -> Recommendation:
     on_plateau = bool(found["plateau"].any())
     point = _choose(found)
     at, valid = found.isel(point), gives_llc(sweep)
+    if bool((valid & found["settled"]).any()):
+        valid &= found["settled"]
     burn_in, burn_in_words = _burn_in(sweep, at)
     lengths, length_words = _lengths(sweep, float(at["relative_se"]), burn_in)
     settings = {
@@ -119,15 +123,15 @@ def _badness(found: xr.Dataset) -> np.ndarray:
 
 def _burn_in(sweep: xr.Dataset, at: xr.Dataset) -> tuple[int, str]:
     pull = float(at["step_size"]) * float(at["localization"])
-    own = int(sweep.attrs["burn_in"])
+    own = int(sweep.attrs["burn_in"]) * (1 if bool(at["settled"]) else _LONGER)
     slowest = "the slowest directions, held by γ alone, relax"
     if pull * own >= 2:
         updates = math.ceil(2 / pull)
         return updates, f"burn-in {updates:,}: {slowest} in 2/(εγ) updates"
     time = "never (γ = 0)" if pull == 0 else f"in 2/(εγ) = {math.ceil(2 / pull):,} updates"
     return own, (
-        f"burn-in {own:,}, as in the sweep: {slowest} {time}, which was not waited for; what they would add "
-        "later is not in λ̂, and the verdict tells if it still drifts"
+        f"burn-in {own:,}, {'as' if bool(at['settled']) else f'{_LONGER} times that'} in the sweep: "
+        f"{slowest} {time}, which is not waited for; what they would add later is not in λ̂"
     )
 
 
@@ -185,7 +189,13 @@ def _why_none(found: xr.Dataset) -> str:
     trusted, settled = (found.where(found[name]) for name in ("trusted", "step_plateau"))
     if not bool(found["trusted"].any()):
         return "no grid point gives an LLC at any checkpoint"
+    if not bool(found["settled"].where(found["trusted"], False).any()):
+        return (
+            "chains are too short to settle at any point, so that λ̂ is too low; give the sweep more minutes"
+        )
     if not bool(found["step_plateau"].any()):
+        if not bool(trusted["step_bias"].notnull().any()):
+            return "chains have settled at one step size only, or at none; give the sweep more minutes"
         noise = float(np.fmax(trusted["step_bias_se"], trusted["relative_se"]).min())
         if noise > AGREE:
             return f"λ̂ is known to ±{noise:.0%} at best; give the sweep more minutes"
@@ -249,16 +259,19 @@ def _around(sweep: xr.Dataset, valid: xr.DataArray, point: dict[str, int], name:
         there = sweep.isel({**point, name: index})
         both = valid.isel(point) & valid.isel({**point, name: index})
         if not bool(both.any()):
-            sides.append(f"at {float(values[index]):.4g} no LLC at the same checkpoints{_most_common(there)}")
+            why = _most_common(there)
+            sides.append(
+                f"at {float(values[index]):.4g} no LLC of settled chains at the same checkpoints{why}"
+            )
             continue
         a, b = here["llc"].where(both, 0), there["llc"].where(both, 0)
         change = float((a * (b - a)).sum() / (a * a).sum())
         last = sweep[STEP].values[np.asarray(both)][-1]
         sides.append(
-            f"{change:+.0%} at {float(values[index]):.4g} (step {int(last):,}: "
+            f"λ̂ {change:+.0%} at {float(values[index]):.4g} (step {int(last):,}: "
             f"{float(a.sel(step=last)):.3g} → {float(b.sel(step=last)):.3g})"
         )
-    return f"{label}: λ̂ changes by " + "; ".join(sides)
+    return f"{label}: " + "; ".join(sides)
 
 
 def _most_common(at: xr.Dataset) -> str:

@@ -23,16 +23,25 @@ AGREE: Final = 0.10
 FACTOR: Final = 3.0
 """Changes along nβ and γ are stated for this factor, whatever the spacing of the grid."""
 
+_DOUBLED: Final = math.log(2) / math.log(1.75 / 1.25)
+"""The halves of the draws lie around 1.25 and 1.75 times the burn-in. Times this, the change between them is
+that over twice the time, if λ̂ grows with the logarithm of time."""
+
 
 def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
     """What a sweep says of each of its points, over (rung, n_beta, localization).
 
     ``sweep`` holds llc, llc_se and verdict over (step, rung, n_beta, localization), step_size over the grid,
-    and the attribute h_max. Differences between two points are root mean squares over the checkpoints at
-    which both give an LLC (``gives_llc``), relative to the rms of λ̂. They count as agreement up to 10 %, or
-    twice their standard error where that is at most 10 % itself: what is not known is no plateau.
+    and the attributes h_max and burn_in (half of the updates). Differences between two points are root mean
+    squares over the checkpoints at which both give an LLC (``gives_llc``) and are settled, relative to the
+    rms of λ̂. They count as agreement up to 10 %, or twice their standard error where that is at most 10 %
+    itself: what is not known is no plateau.
 
-    covered: number of checkpoints with an LLC.
+    settled: burn-in is long enough for directions held by γ alone (ε·γ·burn_in ≥ 1: their variance has come
+        to 1 − 1/e of its final value, that of others further); or the drift between the halves of the draws
+        says that twice the time would leave λ̂ as it is, by the same rule of agreement. In chains too short
+        to settle λ̂ grows with ε: this looks like a bias of large steps and is the opposite.
+    covered: number of checkpoints with an LLC from settled chains (or, if no point is settled, from any).
     trusted: as many as at any point, and at least one.
     relative_se: rms standard error ÷ rms λ̂. From 10 % on a point is too noisy to lie on a plateau.
     step_bias, step_bias_se: how much of λ̂ comes from ε (signed, relative), by a line in ε through all step
@@ -46,8 +55,9 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
         there is at least one on each axis of more than one value.
     """
     ordered = sweep.transpose(STEP, ..., *AXES)
-    grid = _grid(ordered)
-    covered = gives_llc(ordered).values.sum(axis=0)
+    settled = _settled(ordered)
+    grid = _grid(ordered, settled)
+    covered = grid.valid.sum(axis=0) if gives_llc(ordered).any() else np.zeros(settled.shape, dtype=int)
     trusted = covered == max(covered.max(), 1)
     relative_se = grid.relative(grid.se, grid.valid)
     step_size = ordered["step_size"].transpose(*AXES).values
@@ -65,8 +75,11 @@ def plateau_map(sweep: xr.Dataset) -> xr.Dataset:
                 for new, old in ((change, sensitivity), (noise, sensitivity_se))
             )
             steady &= agrees
-    step_plateau = trusted & (relative_se <= AGREE) & np.where(np.isnan(bias), bound <= AGREE, unbiased)
+    step_plateau = (
+        trusted & settled & (relative_se <= AGREE) & np.where(np.isnan(bias), bound <= AGREE, unbiased)
+    )
     values = {
+        "settled": settled,
         "covered": covered,
         "trusted": trusted,
         "relative_se": relative_se,
@@ -106,7 +119,7 @@ class _Grid(NamedTuple):
     llc: Float[np.ndarray, "step rung n_beta localization"]
     se: Float[np.ndarray, "step rung n_beta localization"]
     valid: Bool[np.ndarray, "step rung n_beta localization"]
-    """What is compared: where there is an LLC; if there is none in the whole sweep, every finite value."""
+    """What is compared: LLCs of settled chains; if there are none, other LLCs; if none, all finite values."""
 
     def relative(
         self, what: Float[np.ndarray, "step rung n_beta localization"], over: Bool[np.ndarray, "..."]
@@ -126,10 +139,25 @@ class _Grid(NamedTuple):
         return _Grid(llc, se, valid & inside.reshape([-1 if i == axis + 1 else 1 for i in range(4)]))
 
 
-def _grid(sweep: xr.Dataset) -> _Grid:
+def _grid(sweep: xr.Dataset, settled: Bool[np.ndarray, "rung n_beta localization"]) -> _Grid:
     llc, se = (sweep[name].values.astype(float) for name in ("llc", "llc_se"))
-    valid = gives_llc(sweep).values
-    return _Grid(llc, se, valid if valid.any() else np.isfinite(llc) & np.isfinite(se))
+    good, finite = gives_llc(sweep).values, np.isfinite(llc) & np.isfinite(se)
+    return _Grid(llc, se, next(valid for valid in (good & settled, good, finite) if valid.any()))
+
+
+def _settled(sweep: xr.Dataset) -> Bool[np.ndarray, "rung n_beta localization"]:
+    """Which points had the time to settle (see ``plateau_map``). Where no drift was recorded, all."""
+    relaxed = sweep["step_size"] * sweep["localization"] * sweep.attrs["burn_in"] >= 1
+    if "half_drift" not in sweep:
+        return np.ones_like(relaxed.transpose(*AXES).values)
+    llc = sweep["llc"].where(gives_llc(sweep))
+    drift = sweep["half_drift"] * abs(llc)
+    # chains share their noise between checkpoints, so that errors do not average out over them
+    error = abs(drift / sweep["half_drift_z"]).fillna(2 * sweep["llc_se"])
+    size = (llc**2).sum(STEP)
+    drift, error = (((part * abs(llc)).sum(STEP) / size).transpose(*AXES).values for part in (drift, error))
+    calm = np.abs(drift) * _DOUBLED <= _tolerance(error * _DOUBLED)
+    return relaxed.transpose(*AXES).values | calm
 
 
 def _tolerance(noise: np.ndarray) -> np.ndarray:

@@ -26,9 +26,9 @@ _CHECKPOINTS: Final = 4
 _CONSIDERED: Final = 40
 _LEARNED: Final = 0.75
 _HELD_SHARES: Final = (1e-2, 1e-1, 1e-3)
-_LENGTHS: Final = ((8, 6400), (8, 3200), (4, 3200), (4, 1600), (4, 800))
-"""(chains, updates of each) from generous to sparing; below the last the grid is thinned first."""
-_SHORTEST: Final = ((4, 400), (3, 400), (3, 200), (2, 200))
+_LENGTHS: Final = ((8, 6400), (8, 3200), (4, 3200), (4, 1600))
+"""(chains, updates of each) from generous to sparing; then the grid gets thinner, then come the shortest."""
+_SHORTEST: Final = ((3, 1600), (3, 800), (2, 800), (2, 400), (2, 200))
 _FEWEST_VALUES: Final = {"stabilities": 3, "localizations": 2, "n_betas": 2, "steps": 2}
 _TRIAL_ROWS: Final = 64
 _TRIAL_UPDATES: Final = (16, 1024)
@@ -145,7 +145,7 @@ def _ever_smaller(plan: SweepPlan, fixed: "set[str]") -> Iterator[SweepPlan]:
     for name, fewest in _FEWEST_VALUES.items():
         values = getattr(plan, name)
         while name not in fixed and len(values) > fewest:
-            values = values[:-1] if name == "stabilities" else values[1:]
+            values = values[1:]  # small steps and weak pulls take the longest to settle
             plan = replace(plan, **{name: values})
             yield plan
     for chains, updates in _SHORTEST:
