@@ -28,10 +28,14 @@ def calibration_figure(
     """λ̂ ± its standard error at every point of a sweep; rows of panels are checkpoints, columns nβ.
 
     The shade is λ̂ over the largest in its row of panels, so that a plateau is an even shade. What is not an
-    LLC has no shade and a cross; doubtful values are ringed. With a recommendation the plateau's cells are
-    framed, and the chosen one heavily (dotted if there is no plateau and it is only the least bad).
+    LLC has a cross, doubtful values are ringed, and what does not count (``analysis.plateau``) has no shade.
+    With a recommendation the plateau's cells are framed, and the chosen one heavily (dotted if there is no
+    plateau and it is only the least bad).
     """
-    ordered = sweep.assign(valid=gives_llc(sweep)).transpose("step", "n_beta", "rung", "localization")
+    valid = gives_llc(sweep)
+    if recommendation is not None:
+        valid &= recommendation.map["settled"]
+    ordered = sweep.assign(valid=valid).transpose("step", "n_beta", "rung", "localization")
     sizes = ordered.sizes
     panel = (_CELL[0] * sizes["localization"], _CELL[1] * sizes["rung"])
     width = sizes["n_beta"] * panel[0] + (sizes["n_beta"] - 1) * _GAP[0]
@@ -241,7 +245,8 @@ def _heading(
     chains, draws, batch = (sweep.attrs[name] for name in ("chains", "draws", "batch_size"))
     marks = [
         "Each cell: λ̂ ± standard error, shaded by how near it is to the largest λ̂ of that checkpoint.",
-        "○ doubtful, × not an LLC (hover for the reasons); unshaded: chains leave w* at a larger ε.",
+        "○ doubtful, × not an LLC (hover for the reasons); unshaded: chains have not settled, or leave w* at "
+        "a larger ε.",
     ]
     if recommendation is not None:
         choice = "chosen" if recommendation.found else "least bad, no plateau"
@@ -299,17 +304,17 @@ def _note(
 
 def _readable(shade: float, theme: Theme) -> str:
     """The colour of text on a cell of this shade: ink or paper, whichever contrasts more (as WCAG has it)."""
-    ends = np.array([_rgb(theme.sunken), _rgb(theme.cool[1])])
+    ends = np.array([_channels(theme.sunken), _channels(theme.cool[1])])
     ground = _luminance(ends[0] + shade * (ends[1] - ends[0]))
 
     def contrast(colour: str) -> float:
-        text = _luminance(_rgb(colour))
+        text = _luminance(_channels(colour))
         return (max(ground, text) + 0.05) / (min(ground, text) + 0.05)
 
     return max((theme.ink, theme.surface, theme.page), key=contrast)
 
 
-def _rgb(colour: str) -> np.ndarray:
+def _channels(colour: str) -> np.ndarray:
     return np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
 
 

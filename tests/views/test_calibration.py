@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from devexplore.analysis.calibration import recommend
-from devexplore.views.calibration import _luminance, _readable, _rgb, calibration_figure
+from devexplore.views.calibration import _channels, _luminance, _readable, calibration_figure
 from devexplore.views.style import DARK, LIGHT, Theme
 
 AXES = ("rung", "n_beta", "localization")
@@ -99,6 +99,17 @@ def test_smaller_steps_than_one_at_which_chains_leave_are_numbers_without_shade(
     assert texts.text[0].startswith("17<br>")
 
 
+def test_chains_that_have_not_settled_are_numbers_without_shade(sweep: xr.Dataset) -> None:
+    dims, shape = sweep["llc"].dims, sweep["llc"].shape
+    drifting = sweep.assign(half_drift=(dims, np.full(shape, 0.3)), half_drift_z=(dims, np.full(shape, 30.0)))
+    advice = recommend(drifting)
+    settled = advice.map["settled"]
+    assert 0 < int(settled.sum()) < settled.size
+    for column in range(2):
+        shade = np.array(heatmaps(calibration_figure(drifting, advice))[column].z, dtype=float)
+        assert np.isnan(shade[~settled.isel(n_beta=column).values]).all()
+
+
 def test_doubtful_cells_are_ringed(sweep: xr.Dataset) -> None:
     rings = named(calibration_figure(sweep), "doubtful")
     assert [len(ring.x) for ring in rings] == [0, 0, 1, 0]
@@ -147,8 +158,8 @@ def test_single_valued_axes_make_one_panel(sweep: xr.Dataset) -> None:
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_numbers_can_be_read_on_every_shade(theme: Theme) -> None:
     """Contrast of at least 4 : 1 between text and cell."""
-    low, high = _rgb(theme.sunken), _rgb(theme.cool[1])
+    low, high = _channels(theme.sunken), _channels(theme.cool[1])
     for shade in np.linspace(0, 1, 21):
         ground = _luminance(low + shade * (high - low))
-        text = _luminance(_rgb(_readable(float(shade), theme)))
+        text = _luminance(_channels(_readable(float(shade), theme)))
         assert (max(ground, text) + 0.05) / (min(ground, text) + 0.05) >= 4
