@@ -1,14 +1,14 @@
 """Essential dynamics: the path of a network through function space, in its principal components."""
 
 import itertools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from devexplore.errors import InvalidSpec, NotMeasured
+from devexplore.analysis.function_gram import function_gram
+from devexplore.errors import InvalidSpec
 from devexplore.geometry import (
     OsculatingCircles,
     Smoothed,
@@ -20,15 +20,13 @@ from devexplore.geometry import (
     noise_size,
     smooth,
 )
-from devexplore.schema import OUTPUT_KINDS, OUTPUTS, STEP
-from devexplore.stats.gram import gram_matrix, gram_pca
+from devexplore.stats.gram import gram_pca
 
 if TYPE_CHECKING:
     from devexplore.run import Run
 
 Time = Literal["log_step", "step", "index", "arc_length"]
 
-_BLOCK_BYTES = 512 * 2**20
 _BANDWIDTH_SHARE = 0.04
 _CURVE_POINTS = 400
 _FEWEST_FOR_VERTICES = 5
@@ -86,13 +84,13 @@ def essential_dynamics(
         InvalidSpec: for an unknown time, a bandwidth <= 0, or repeated steps.
         SchemaError: for outputs that hold NaN or infinity.
     """
-    output, kind = _outputs(source, kind)
     if time not in get_args(Time):
         raise InvalidSpec(f"time must be one of {', '.join(get_args(Time))}, got {time!r}")
     if n_components < 1:
         raise InvalidSpec(f"n_components must be at least 1, got {n_components}")
-    step = output[STEP].values.astype(np.float64)
-    pca = gram_pca(gram_matrix(feature_blocks(output)), min(n_components, len(step) - 1))
+    inner = function_gram(source, kind)
+    step = inner.step.astype(np.float64)
+    pca = gram_pca(inner.gram, min(n_components, len(step) - 1))
     clock = _clock(step, pca.scores, time)
     range_of_time = float(np.ptp(clock.at_checkpoint))
     if bandwidth is None:
@@ -124,7 +122,7 @@ def essential_dynamics(
             "curve_step": (("curve",), clock.step_at(dense)),
             "curve_score": (("curve", "component"), curve.position),
         },
-        coords={"step": output[STEP].values, "component": component, "plane": names, "axis": ["x", "y"]},
+        coords={"step": inner.step, "component": component, "plane": names, "axis": ["x", "y"]},
     )
     dataset = dataset.merge(_space_circle(fit, len(component)))
     if len(step) >= _FEWEST_FOR_VERTICES:
@@ -138,7 +136,7 @@ def essential_dynamics(
     dataset = dataset.merge(_vertex_table(found, dense, clock))
     widest = float(fit.bandwidth.max())
     dataset.attrs = {
-        "output_kind": kind,
+        "output_kind": inner.kind,
         "time": time,
         "bandwidth": float(bandwidth),
         "widest_bandwidth": widest,
@@ -148,56 +146,9 @@ def essential_dynamics(
         "first_step": int(step[0]),
         "last_step": int(step[-1]),
         "n_checkpoints": len(step),
-        "n_features": output.size // len(step),
+        "n_features": inner.n_features,
     }
     return dataset
-
-
-def feature_blocks(
-    output: xr.DataArray, block_bytes: int = _BLOCK_BYTES
-) -> Iterator[Float[np.ndarray, "step feature"]]:
-    """Outputs in blocks of features, all checkpoints in each, as stored (float16 stays), in bounded memory.
-
-    One block if everything fits in ``block_bytes``; else slices along the longest dimension but ``step``.
-    Every block reads all checkpoints' chunks once, so few large blocks are faster than many small ones.
-    """
-    features = [dim for dim in output.dims if dim != STEP]
-    output = output.transpose(STEP, *features)
-    if not features:
-        yield output.values[:, None]
-        return
-    longest = max(features, key=lambda dim: output.sizes[dim])
-    size = output.sizes[longest]
-    length = max(1, int(size * block_bytes / max(output.nbytes, 1)))
-    for first in range(0, size, length):
-        block = output.isel({longest: slice(first, first + length)}).values
-        yield block.reshape(len(block), -1)
-
-
-def _outputs(source: "Run | xr.DataArray", kind: str | None) -> tuple[xr.DataArray, str]:
-    if isinstance(source, xr.DataArray):
-        output = source
-        kind = kind or str(output.attrs.get("kind", output.name or "output"))
-        if STEP not in output.dims:
-            raise InvalidSpec(f"expected outputs with a dimension 'step', got {output.dims}")
-    else:
-        kinds = OUTPUT_KINDS if kind is None else (kind,)
-        held = [name for name in kinds if source.has(f"{OUTPUTS}/{name}")]
-        if not held:
-            raise NotMeasured(
-                f"{source.name} holds no outputs ({', '.join(kinds)}); "
-                f"measure them with `devexplore measure {source.path} --only outputs`"
-            )
-        kind = held[0]
-        output = source.dataset(f"{OUTPUTS}/{kind}")["output"]
-    output = output.sortby(STEP) if not output.indexes[STEP].is_monotonic_increasing else output
-    if output.indexes[STEP].has_duplicates:
-        raise InvalidSpec("every step must occur once in the outputs; drop the repeated checkpoints")
-    if output.sizes[STEP] < 2:
-        raise NotMeasured(
-            f"essential dynamics needs at least two checkpoints, got {output.sizes[STEP]}; measure more"
-        )
-    return output, kind
 
 
 def _clock(

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from devexplore.analysis import essential_dynamics
-from devexplore.analysis.dynamics import feature_blocks
+from devexplore.analysis.function_gram import feature_blocks
 from devexplore.errors import InvalidSpec, NotMeasured, SchemaError
 from devexplore.stats import affine_weights
 
