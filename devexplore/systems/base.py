@@ -125,6 +125,35 @@ class System(ABC):
         """Outputs of the given kind, shape (sample, position) or (sample, position, channel)."""
 
     @abstractmethod
+    def reference_names(self, kind: str) -> tuple[str, ...]:
+        """Idealised predictors that have outputs of this kind; () where an ideal does not fix them."""
+
+    def reference(self, name: str, batch: tuple[Tensor, ...], kind: str, seed: int) -> Tensor:
+        """Outputs of one idealised predictor, of the shape of ``outputs``; its tasks, teacher or text are
+        those of the run with this seed.
+
+        Raises InvalidSpec for a predictor or kind that is not in ``reference_names``, MissingText for what
+        is counted in a text that this machine lacks.
+        """
+        check_kind(self, kind)
+        names = self.reference_names(kind)
+        require(
+            name in names,
+            f"{self.name} has no ideal predictor {name!r} with outputs of kind {kind!r}; "
+            f"it has {', '.join(names) or 'none of that kind'}",
+        )
+        return self._reference(name, batch, seed)
+
+    @abstractmethod
+    def _reference(self, name: str, batch: tuple[Tensor, ...], seed: int) -> Tensor:
+        """Outputs of one of the ``reference_names``."""
+
+    def references(self, batch: tuple[Tensor, ...], kind: str, seed: int) -> dict[str, Tensor]:
+        """Outputs of every idealised predictor of this kind, by name; raises what ``reference`` raises."""
+        check_kind(self, kind)
+        return {name: self.reference(name, batch, kind, seed) for name in self.reference_names(kind)}
+
+    @abstractmethod
     def probe(self, seed: int) -> Probe: ...
 
     def stored_probe(self, values: Mapping[str, np.ndarray]) -> tuple[Tensor, ...] | None:

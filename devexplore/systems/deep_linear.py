@@ -183,6 +183,15 @@ class DeepLinear(System):
         values = torch.linalg.svdvals(product).cpu().numpy()
         return {"singular_value": Variable(("mode",), values, {"long_name": "singular values of W_L … W_1"})}
 
+    def reference_names(self, kind: str) -> tuple[str, ...]:
+        return ("zero", "teacher")
+
+    def _reference(self, name: str, batch: tuple[Tensor, ...], seed: int) -> Tensor:
+        """``zero``: the saddle that training starts at. ``teacher``: the map that training is to find."""
+        left, values, right = self.teacher(seed)
+        teacher = batch[0].cpu() @ right * values @ left.T
+        return teacher if name == "teacher" else torch.zeros_like(teacher)
+
     def probe(self, seed: int) -> Probe:
         """The teacher's right singular vectors: each shows how much of one mode has been learned."""
         left, values, right = self.teacher(seed)

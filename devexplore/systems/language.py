@@ -35,7 +35,7 @@ from devexplore.systems.base import (
     rows_of_head,
     whole,
 )
-from devexplore.systems.bigrams import Bigrams, count_bigrams
+from devexplore.systems.bigrams import Bigrams, bigram_log_probs, count_bigrams, unigram_log_probs
 from devexplore.systems.corpus import Text, read_text, token_texts, tokenise, train_tokenizer
 
 
@@ -371,6 +371,27 @@ class Language(System):
                 {"units": "nats", "long_name": "KL divergence of the corpus' bigrams from the predictions"},
             ),
         }
+
+    def reference_names(self, kind: str) -> tuple[str, ...]:
+        """Log-probs only: a predictor's distribution fixes its logits up to a constant at each position, and
+        essential dynamics is not blind to that constant.
+        """
+        return ("uniform", "unigram", "bigram") if kind == "log_probs" else ()
+
+    def _reference(self, name: str, batch: tuple[Tensor, ...], seed: int) -> Tensor:
+        """``uniform`` over the vocabulary (needs no text); ``unigram`` and ``bigram``: frequencies of the
+        training text, smoothed as ``unigram_log_probs`` and ``bigram_log_probs`` say.
+        """
+        tokens = batch[0][:, :-1][:, self.output_positions("log_probs")]
+        vocabulary = self.spec.vocabulary
+        if name == "uniform":
+            return torch.full((*tokens.shape, vocabulary), -float(np.log(vocabulary)))
+        if name == "unigram":
+            table = unigram_log_probs(self.train_tokens, vocabulary)
+            return torch.from_numpy(table).float().expand(*tokens.shape, vocabulary)
+        first, place = torch.unique(tokens.cpu(), return_inverse=True)
+        table = bigram_log_probs(self.train_tokens, vocabulary, first.numpy())
+        return torch.from_numpy(table).float()[place]
 
     def stored_probe(self, values: Mapping[str, np.ndarray]) -> tuple[Tensor, ...] | None:
         """Token ids of whole windows: the tokens, and the target of the last."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from devexplore.errors import InvalidSpec
 from devexplore.systems.base import (
     Probe,
     System,
@@ -180,13 +181,20 @@ class Regression(System):
         """Triangle: rises linearly to the peak at half time, falls linearly to zero."""
         return self.spec.peak_learning_rate * max(0.0, 1 - abs(2 * (step + 0.5) / self.spec.steps - 1))
 
+    def task_pool(self, seed: int) -> Tensor:
+        """The M tasks of a run, shape (M, dimension). Raises InvalidSpec where M = ∞."""
+        if self.spec.tasks is None:
+            raise InvalidSpec(
+                "a run with tasks=None (M = ∞) has no pool of tasks: every sequence has its own"
+            )
+        return normal(rng(seed, "tasks"), self.spec.tasks, self.spec.dimension)
+
     def _samples(self, generator: np.random.Generator, n: int, seed: int) -> tuple[Tensor, Tensor]:
         spec = self.spec
         if spec.tasks is None:
             task = normal(generator, n, spec.dimension)
         else:
-            task_pool = normal(rng(seed, "tasks"), spec.tasks, spec.dimension)
-            task = task_pool[torch.from_numpy(generator.integers(spec.tasks, size=n))]
+            task = self.task_pool(seed)[torch.from_numpy(generator.integers(spec.tasks, size=n))]
         x = normal(generator, n, spec.examples, spec.dimension)
         noise = spec.noise_variance**0.5 * normal(generator, n, spec.examples)
         return x, torch.einsum("nkd,nd->nk", x, task) + noise
@@ -278,6 +286,26 @@ class Regression(System):
         )
         return found
 
+    def reference_names(self, kind: str) -> tuple[str, ...]:
+        """Predictions only: what ``logits`` holds beside them, no data fix. ``dmmse`` needs a finite pool of
+        tasks and noise.
+        """
+        if kind != "predictions":
+            return ()
+        discrete = self.spec.tasks is not None and self.spec.noise_variance > 0
+        return ("zero", "ridge", "dmmse") if discrete else ("zero", "ridge")
+
+    def _reference(self, name: str, batch: tuple[Tensor, ...], seed: int) -> Tensor:
+        """``zero``: the mean of the task prior N(0, I). ``ridge``: the Bayes optimum for M = ∞. ``dmmse``:
+        the Bayes optimum for this run's own M tasks.
+        """
+        x, y = (tensor.cpu() for tensor in batch)
+        if name == "zero":
+            return torch.zeros_like(y)
+        if name == "ridge":
+            return ridge_predictions(x, y, self.spec.noise_variance)
+        return dmmse_predictions(x, y, self.task_pool(seed), self.spec.noise_variance)
+
     def probe(self, seed: int) -> Probe:
         x, y = self._samples(rng(seed, "probe"), self.PROBE_SIZE, seed)
         return Probe(
@@ -308,3 +336,24 @@ def ridge_predictions(x: Tensor, y: Tensor, noise_variance: float) -> Tensor:
         weights = torch.linalg.solve(gram, seen.mT @ answers)
         predictions[:, k] = (x64[:, k] * weights[..., 0]).sum(dim=-1)
     return predictions.float()
+
+
+_NUMBERS_AT_ONCE = 2**22
+
+
+def dmmse_predictions(x: Tensor, y: Tensor, tasks: Tensor, noise_variance: float) -> Tensor:
+    """Discrete MMSE: prediction of each y_k by the posterior mean over M tasks, shape (sequence, K).
+
+    ŵ_k = Σ_m p_m w_m with p_m ∝ exp(−Σ_{j<k} (y_j − w_m·x_j)² / 2σ²) (Raventós et al. 2023, arXiv
+    2306.15063, eq. 3); at the first example all tasks weigh the same. Float64 inside.
+    """
+    pool = tasks.double()
+    at_once = max(1, _NUMBERS_AT_ONCE // (x.shape[1] * len(pool)))
+    parts = []
+    for first in range(0, len(x), at_once):
+        inputs, answers = x[first : first + at_once].double(), y[first : first + at_once].double()
+        each = inputs @ pool.T  # what every task predicts: (sequence, K, M)
+        misfit = (answers[..., None] - each) ** 2 / (2 * noise_variance)
+        before = misfit.cumsum(dim=1) - misfit  # of the pairs before this one
+        parts.append((torch.softmax(-before, dim=-1) * each).sum(dim=-1))
+    return torch.cat(parts).float()

@@ -171,6 +171,16 @@ class Superposition(System):
             ),
         }
 
+    def reference_names(self, kind: str) -> tuple[str, ...]:
+        return ("constant", "identity")
+
+    def _reference(self, name: str, batch: tuple[Tensor, ...], seed: int) -> Tensor:
+        """``constant``: the mean 1/(2c) of each of the c features, whatever is shown (``trivial_loss``).
+        ``identity``: every feature kept, which two dimensions cannot do.
+        """
+        x = batch[0].cpu()
+        return x if name == "identity" else torch.full_like(x, 1 / (2 * self.spec.features))
+
     def probe(self, seed: int) -> Probe:
         """Every feature at evenly spaced values of μ; no randomness."""
         values = np.linspace(0, 1, self.PROBE_VALUES + 1, dtype=np.float32)[1:]
