@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from devexplore.measure import LLC as LLC
     from devexplore.measure import Metrics as Metrics
     from devexplore.measure import Outputs as Outputs
+    from devexplore.measure import References as References
     from devexplore.measure import RefinedLLC as RefinedLLC
     from devexplore.measure import TokenLosses as TokenLosses
     from devexplore.measure import TokenTraces as TokenTraces
     from devexplore.measure import measure as measure
+    from devexplore.measure import share_probe as share_probe
     from devexplore.run import Run as Run
     from devexplore.run import bundled_runs as bundled_runs
     from devexplore.run import open_run as open  # noqa: F401 - lazily re-exported under another name
@@ -42,6 +44,7 @@ _HOMES = {
     "LocalCheckpoints": "checkpoints",
     "Metrics": "measure",
     "Outputs": "measure",
+    "References": "measure",
     "RefinedLLC": "measure",
     "Run": "run",
     "TokenLosses": "measure",
@@ -57,6 +60,7 @@ _HOMES = {
     "measure": "measure",
     "most_changed": "analysis",
     "open": "run",
+    "share_probe": "measure",
 }
 _OTHER_NAMES = {"open": "open_run"}
 

@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         default="losses,metrics,outputs,llc",
         metavar="WHAT",
-        help="comma-separated: losses,metrics,outputs,llc (the default), refined,token-traces",
+        help="comma-separated: losses,metrics,outputs,llc (the default), references,refined,token-traces",
     )
     measure.add_argument(
         "--outputs", metavar="KIND", help=f"kind of output: {', '.join(schema.OUTPUT_KINDS)}"
@@ -142,7 +142,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    from devexplore.measure import LLC, Metrics, Outputs, RefinedLLC, TokenLosses, TokenTraces, measure
+    from devexplore.measure import (
+        LLC,
+        Metrics,
+        Outputs,
+        References,
+        RefinedLLC,
+        TokenLosses,
+        TokenTraces,
+        measure,
+    )
     from devexplore.run import open_run
     from devexplore.sampling import Execution
     from devexplore.systems.training import choose_device
@@ -157,6 +166,7 @@ def _measure(options: argparse.Namespace) -> None:
         "losses": TokenLosses(),
         "metrics": Metrics(),
         "outputs": Outputs(options.outputs),
+        "references": References(options.outputs),
         "llc": LLC(**chains),
         "refined": RefinedLLC(_patterns(options.components), options.data, **chains),
         "token-traces": TokenTraces(**chains),

@@ -20,6 +20,7 @@ from devexplore.schema import (
     CHECKPOINTS_FOLDER,
     FORMAT,
     FORMAT_VERSION,
+    PROBE,
     RUN_FILE,
     STEP,
     STORE_FOLDER,
@@ -89,7 +90,7 @@ class Run:
             )
         # The fullest: a sweep cut short in the run's own store must not hide a whole one in the cache.
         held = [tree[group].to_dataset() for tree in self._open_trees() if f"/{group}" in tree.groups]
-        return max(held, key=lambda found: found.sizes.get(STEP, 1))
+        return max(held, key=lambda found: found.nbytes)
 
     @cached_property
     def checkpoints(self) -> LocalCheckpoints:
@@ -114,6 +115,20 @@ class Run:
         except CheckpointNotFound:
             pass  # shipped without, or not yet trained
         return _user_cache() / f"{self.path.resolve().name}-{digest.hexdigest()[:16]}"
+
+    @property
+    def probe_id(self) -> str:
+        """Hash of the numbers of the stored probe: runs with the same one have comparable outputs.
+
+        Raises ``NotMeasured`` where no probe is stored.
+        """
+        probe = self.dataset(PROBE)
+        digest = hashlib.sha256()
+        for name in sorted(map(str, probe.data_vars)):
+            values = probe[name].values
+            if values.dtype.kind in "iuf":  # texts of tokens are a reading of their numbers
+                digest.update(f"{name} {values.dtype} {values.shape}\n".encode() + values.tobytes())
+        return digest.hexdigest()[:12]
 
     def output_store(self) -> Store:
         """The store, open for writing, in which outputs of this run go; close it, or use it in ``with``.

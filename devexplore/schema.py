@@ -31,6 +31,10 @@ CONTENT_HASH: Final = "content_hash"
 CHECKPOINTS: Final = "checkpoints"
 PROBE: Final = "probe"
 OUTPUTS: Final = "outputs"
+REFERENCES: Final = "references"
+ON_PROBE: Final = "on_probe"
+"""``on_probe/<probe_id>/outputs/…`` and ``…/references/…``: the same groups, on another run's probe."""
+
 LOSSES: Final = "losses"
 METRICS: Final = "metrics"
 CHAINS: Final = "chains"
@@ -51,6 +55,7 @@ _EACH_DRAW: Final = (STEP, "chain", "draw")
 REQUIRED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     CHECKPOINTS: dict.fromkeys(("train_loss", "learning_rate", "samples_seen", CONTENT_HASH), (STEP,)),
     OUTPUTS: {"output": _EACH_TOKEN},  # some kinds have one more dimension behind
+    REFERENCES: {"output": ("predictor", "sequence", "position")},
     LOSSES: {"token_loss": _EACH_TOKEN, "test_loss": (STEP,)},
     METRICS: {"weight_norm": (STEP,)},
     CHAINS: {

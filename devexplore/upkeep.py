@@ -10,6 +10,7 @@ from devexplore.errors import CheckpointNotFound, DamagedStore, DevexploreError,
 from devexplore.run import open_run
 from devexplore.schema import (
     CHECKPOINTS_FOLDER,
+    ON_PROBE,
     OUTPUTS,
     RUN_FILE,
     STORE_FOLDER,
@@ -76,7 +77,7 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
         shutil.copytree(run.path / CHECKPOINTS_FOLDER, out / CHECKPOINTS_FOLDER)
     if run.store_path.is_dir():
         shipped = out / STORE_FOLDER
-        shutil.copytree(run.store_path, shipped, ignore=shutil.ignore_patterns(OUTPUTS))
+        shutil.copytree(run.store_path, shipped, ignore=shutil.ignore_patterns(OUTPUTS, ON_PROBE))
         pack(shipped, out / STORE_ZIP)
         shutil.rmtree(shipped)
     elif run.store_path.is_file():

@@ -8,7 +8,9 @@ from devexplore.measure.losses import TokenLosses
 from devexplore.measure.metrics import Metrics
 from devexplore.measure.outputs import Outputs
 from devexplore.measure.pipeline import DEFAULTS, ensure_outputs, measure
+from devexplore.measure.references import References, ensure_references
 from devexplore.measure.refined import RefinedLLC
+from devexplore.measure.shared_probe import share_probe
 from devexplore.measure.token_traces import TokenTraces
 
 __all__ = [
@@ -16,11 +18,14 @@ __all__ = [
     "LLC",
     "Metrics",
     "Outputs",
+    "References",
     "RefinedLLC",
     "TokenLosses",
     "TokenTraces",
     "ensure_outputs",
+    "ensure_references",
     "measure",
+    "share_probe",
 ]
 
 

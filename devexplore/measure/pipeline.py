@@ -57,14 +57,14 @@ def measure(
     if others:
         with Store(run.store_path, mode="a") as store:
             _write_checkpoints(store, run)
-            _write_probe(store, subject)
+            write_probe(store, subject)
             for measurement in others:
-                _sweep(store, subject, measurement, _bar if progress else _silent, at_most)
+                sweep(store, subject, measurement, _bar if progress else silent, at_most)
                 measurement.finish(subject, store)
     for measurement in measurements:
         if isinstance(measurement, Outputs):
             with run.output_store() as store:
-                _sweep(store, subject, measurement, _bar if progress else _silent, at_most)
+                sweep(store, subject, measurement, _bar if progress else silent, at_most)
     run.refresh()
     return run
 
@@ -96,7 +96,7 @@ def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None 
     measurement = Outputs(kind)
     subject = Subject(run, torch.device("cpu"))
     with run.output_store() as store:
-        _sweep(store, subject, measurement, _reporting(progress) if progress is not None else _silent)
+        sweep(store, subject, measurement, reporting(progress) if progress is not None else silent)
     run.refresh()
     return run.dataset(f"{schema.OUTPUTS}/{measurement.chosen(subject)}")["output"]
 
@@ -105,7 +105,7 @@ Reporter = Callable[[str, int, int], AbstractContextManager[Callable[[float], ob
 """(title, checkpoints done before, checkpoints in all) → what is told how many are done, parts included."""
 
 
-def _sweep(
+def sweep(
     store: Store, subject: Subject, measurement: Measurement, reporter: Reporter, at_most: int | None = None
 ) -> None:
     """One measurement over all checkpoints."""
@@ -188,7 +188,7 @@ def coarse_to_fine(steps: Sequence[int]) -> list[int]:
 
 
 @contextmanager
-def _silent(title: str, before: int, total: int) -> Iterator[Callable[[float], object]]:
+def silent(title: str, before: int, total: int) -> Iterator[Callable[[float], object]]:
     yield lambda done: None
 
 
@@ -199,7 +199,7 @@ def _bar(title: str, before: int, total: int) -> Iterator[Callable[[float], obje
         yield lambda done: bar.update(done - bar.n)
 
 
-def _reporting(progress: Progress) -> Reporter:
+def reporting(progress: Progress) -> Reporter:
     @contextmanager
     def reporter(title: str, before: int, total: int) -> Iterator[Callable[[float], object]]:
         progress(before, total, title)
@@ -246,7 +246,7 @@ def _training_log(run: Run) -> dict[int, dict[str, str]]:
         ) from None
 
 
-def _write_probe(store: Store, subject: Subject) -> None:
+def write_probe(store: Store, subject: Subject) -> None:
     probe = subject.probe
     variables: dict[str, Any] = {
         name: (variable.dims, variable.values, dict(variable.attrs))

@@ -1,0 +1,101 @@
+"""Several runs on one probe, so that their outputs are points of one space.
+
+Each run draws its probe from its own seed; runs of other seeds, tasks or teachers have seen other inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from devexplore import schema
+from devexplore.errors import InvalidSpec
+from devexplore.measure.base import Arrays, Layout
+from devexplore.measure.outputs import Outputs
+from devexplore.measure.pipeline import Progress, ensure_outputs, reporting, silent, sweep, write_probe
+from devexplore.measure.references import lacking, write_references
+from devexplore.measure.subject import Subject
+from devexplore.run import Run
+
+
+def share_probe(runs: Sequence[Run], kind: str | None = None, progress: Progress | None = None) -> list[Run]:
+    """Give every run outputs, and reference predictors, on the probe of the first; returns the runs.
+
+    What is there already is not computed again. Outputs on another run's probe lie in ``on_probe/<id>`` of
+    the run (or of its cache, see ``Run.output_store``), beside its own. A run's references stay its own: its
+    tasks, its teacher, its text, met with the first run's inputs.
+
+    Args:
+        kind: which outputs; default the system's first choice.
+        progress: told ``(checkpoints done, checkpoints in all, what)`` for each run.
+
+    Raises:
+        InvalidSpec: for no run, or runs that cannot take the first one's inputs (another system, another
+            tokenizer, another shape).
+    """
+    if len(runs) == 0:
+        raise InvalidSpec("expected at least one run, got none")
+    cpu = torch.device("cpu")
+    first = Subject(runs[0], cpu)
+    kind = Outputs(kind).chosen(first)
+    if not runs[0].has(schema.PROBE):
+        with runs[0].output_store() as store:
+            write_probe(store, first)
+        runs[0].refresh()
+    probe = runs[0].probe_id
+    for run in runs:
+        subject = Subject(run, cpu)
+        prefix = ""
+        if not (run.has(schema.PROBE) and run.probe_id == probe):
+            _require_alike(first, subject)
+            subject.probe_batch = first.probe_batch
+            prefix = f"{schema.ON_PROBE}/{probe}/"
+            with run.output_store() as store:
+                sweep(
+                    store, subject, _OutputsOn(kind, probe=probe), reporting(progress) if progress else silent
+                )
+            run.refresh()
+        else:
+            ensure_outputs(run, kind, progress)
+        if lacking(subject, kind, prefix):
+            with run.output_store() as store:
+                write_references(subject, store, kind, prefix)
+            run.refresh()
+    return list(runs)
+
+
+@dataclass(frozen=True)
+class _OutputsOn(Outputs):
+    """Outputs on the probe with this id, in a group of their own."""
+
+    probe: str = ""
+
+    def spec(self, subject: Subject) -> Mapping[str, object]:
+        return {**super().spec(subject), "probe": self.probe}
+
+    def groups(self, subject: Subject) -> Mapping[str, Layout]:
+        return self._below(super().groups(subject))
+
+    def measure_one(self, subject: Subject, step: int) -> Mapping[str, Arrays]:
+        return self._below(super().measure_one(subject, step))
+
+    def _below(self, groups: Mapping) -> dict:
+        return {f"{schema.ON_PROBE}/{self.probe}/{name}": content for name, content in groups.items()}
+
+
+def _require_alike(first: Subject, other: Subject) -> None:
+    """Raise InvalidSpec unless the other run takes the first one's inputs, and in the same meaning."""
+    names = f"{first.run.name} and {other.run.name}"
+    if first.system.name != other.system.name:
+        raise InvalidSpec(
+            f"{names} cannot share a probe: one is a {first.system.name} run, the other {other.system.name}"
+        )
+    if first.system.files() != other.system.files():
+        raise InvalidSpec(
+            f"{names} cannot share a probe: their tokenizers differ, so the same text is other tokens to each"
+        )
+    shapes = [[tuple(tensor.shape[1:]) for tensor in subject.probe_batch] for subject in (first, other)]
+    if shapes[0] != shapes[1]:
+        raise InvalidSpec(
+            f"{names} cannot share a probe: one takes samples of shape {shapes[0]}, the other {shapes[1]}"
+        )
