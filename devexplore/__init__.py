@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from devexplore.measure import TokenTraces as TokenTraces
     from devexplore.measure import measure as measure
     from devexplore.measure import share_probe as share_probe
+    from devexplore.measure.lift import lift as lift
     from devexplore.run import Run as Run
     from devexplore.run import bundled_runs as bundled_runs
     from devexplore.run import open_run as open  # noqa: F401 - lazily re-exported under another name
@@ -54,6 +55,7 @@ _HOMES = {
     "essential_dynamics": "analysis",
     "explore": "app.explore",
     "find_stages": "analysis",
+    "lift": "measure.lift",
     "llc_change": "analysis",
     "loss_change": "analysis",
     "loss_covariance": "analysis",
