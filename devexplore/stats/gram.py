@@ -1,14 +1,22 @@
 """Principal components from the checkpoint-by-checkpoint Gram matrix: one pass, any number of features."""
 
+import os
+import threading
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
 
 from devexplore.errors import InvalidSpec, SchemaError
 
-_COLUMNS_AT_ONCE = 8192
+_COLUMNS_AT_ONCE = 1024
+"""Features multiplied at a time: few enough that T = 150 of them in float64 stay in a core's cache."""
+
+_BLAS = threading.Lock()
+"""Held while BLAS is kept to one thread: two callers who each restore what they found would leave it so."""
 
 
 class GramPCA(NamedTuple):
@@ -24,39 +32,112 @@ class GramPCA(NamedTuple):
     weights: Float[np.ndarray, "step component"]
 
 
-def gram_matrix(blocks: Iterable[Float[np.ndarray, "step feature"]]) -> Float[np.ndarray, "step step"]:
+def gram_matrix(
+    blocks: Iterable[Float[np.ndarray, "step feature"]], threads: int | None = None
+) -> Float[np.ndarray, "step step"]:
     """Inner products Σ_f (x_tf − x̄_f)(x_sf − x̄_f) of centred checkpoints, from blocks of features.
 
-    Every block holds all checkpoints, so each feature is centred exactly before any product is taken: a
-    common offset, however large, costs no digits. Products and sums are float64 whatever the blocks' type;
-    float16 is widened a few thousand columns at a time.
+    ``products_from`` the first checkpoint, centred: a common offset, however large, costs no digits. Raises
+    as that does.
+    """
+    return centred(products_from(0, blocks, threads=threads))
+
+
+def products_from(
+    reference: int,
+    blocks: Iterable[Float[np.ndarray, "step feature"]],
+    rows: Int[np.ndarray, " row"] | None = None,
+    threads: int | None = None,
+) -> Float[np.ndarray, "row step"]:
+    """Inner products Σ_f (x_tf − r_f)(x_sf − r_f) of checkpoints t in ``rows`` (None: all) with all s, where
+    r is the checkpoint at row ``reference``.
+
+    A product does not depend on which other checkpoints there are, so that a matrix made with the same
+    reference can be extended by new rows. The reference is taken off before any product, in float64, and
+    products and sums are float64 whatever the blocks' type: float32 would lose components that have less than
+    about 10⁻⁶ of the first one's variance.
+
+    Every block holds all checkpoints. While ``threads`` workers (default: one for each core) multiply a
+    block, the next one is taken from the iterator: at most two are held. BLAS runs on one thread meanwhile,
+    in each worker. The result depends on ``threads`` by rounding only.
 
     Raises:
         InvalidSpec: if there is no block, or blocks differ in their number of checkpoints.
-        SchemaError: if a checkpoint holds NaN or infinity; the message gives its row.
+        SchemaError: if a checkpoint holds NaN or infinity, or numbers whose squares overflow; the message
+            gives its row.
     """
-    gram = None
-    for block in blocks:
-        if block.ndim != 2:
-            raise InvalidSpec(f"expected blocks of shape (step, feature), got {block.shape}")
-        if gram is None:
-            gram = np.zeros((len(block), len(block)))
-        if len(block) != len(gram):
-            raise InvalidSpec(
-                f"every block must hold the same {len(gram)} checkpoints, got one with {len(block)}"
-            )
-        for first in range(0, block.shape[1], _COLUMNS_AT_ONCE):
-            columns = block[:, first : first + _COLUMNS_AT_ONCE].astype(np.float64)
-            if not np.isfinite(columns).all():
-                rows = np.flatnonzero(~np.isfinite(columns).all(axis=1))
-                raise SchemaError(
-                    f"outputs hold NaN or infinity at rows {rows[:5].tolist()}; leave those checkpoints out"
-                )
-            columns -= columns.mean(axis=0)
-            gram += columns @ columns.T
-    if gram is None:
+    count = threads if threads is not None else os.cpu_count() or 1
+    if count < 1:
+        raise InvalidSpec(f"threads must be at least 1, got {count}")
+    workers: list[_Worker] = []
+    at_work: list[Future[None]] = []
+    with _BLAS, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+        for block in blocks:
+            if block.ndim != 2:
+                raise InvalidSpec(f"expected blocks of shape (step, feature), got {block.shape}")
+            if not workers:
+                workers = [_Worker(len(block), reference, rows) for _ in range(count)]
+            if len(block) != workers[0].steps:
+                same = f"the same {workers[0].steps} checkpoints"
+                raise InvalidSpec(f"every block must hold {same}, got one with {len(block)}")
+            _finish(at_work)
+            shares = [
+                range(k * _COLUMNS_AT_ONCE, block.shape[1], count * _COLUMNS_AT_ONCE) for k in range(count)
+            ]
+            at_work = [
+                pool.submit(worker.add, block, share) for worker, share in zip(workers, shares, strict=True)
+            ]
+        _finish(at_work)
+    if not workers:
         raise InvalidSpec("expected at least one block of features, got none")
-    return gram
+    return np.sum([worker.sum for worker in workers], axis=0)
+
+
+class _Worker:
+    """One thread's share of the columns, and the sum of their products."""
+
+    def __init__(self, steps: int, reference: int, rows: Int[np.ndarray, " row"] | None) -> None:
+        self.steps = steps
+        self.reference = reference
+        self.rows = rows
+        self.sum = np.zeros((steps if rows is None else len(rows), steps))
+        self._product = np.empty_like(self.sum)
+        self._buffer = np.empty(steps * _COLUMNS_AT_ONCE)
+
+    @np.errstate(over="ignore", invalid="ignore")  # told as an error below
+    def add(self, block: Float[np.ndarray, "step feature"], firsts: range) -> None:
+        for first in firsts:
+            columns = block[:, first : first + _COLUMNS_AT_ONCE]
+            differences = self._buffer[: columns.size].reshape(columns.shape)
+            np.copyto(differences, columns)
+            differences -= columns[self.reference].astype(np.float64)
+            # A matrix times its own transpose is half the work: numpy hands it to BLAS's syrk.
+            left = differences if self.rows is None else differences[self.rows]
+            np.matmul(left, differences.T, out=self._product)
+            if not np.isfinite(self._product.sum()):
+                raise SchemaError(_what_is_not_finite(columns))
+            self.sum += self._product
+
+
+def _finish(futures: list[Future[None]]) -> None:
+    for future in futures:
+        future.result()
+
+
+def _what_is_not_finite(columns: Float[np.ndarray, "step feature"]) -> str:
+    """Looked for only when a product has shown it: a pass over all data for this would cost as much as a
+    tenth of the products."""
+    rows = np.flatnonzero(~np.isfinite(columns).all(axis=1))
+    if len(rows) == 0:
+        return f"outputs of up to {np.abs(columns).max():.3g} have squares that overflow; scale them down"
+    return f"outputs hold NaN or infinity at rows {rows[:5].tolist()}; leave those checkpoints out"
+
+
+def centred(gram: Float[np.ndarray, "step step"]) -> Float[np.ndarray, "step step"]:
+    """Inner products about the mean, from inner products about any other point."""
+    means = gram.mean(axis=0)
+    about_mean = gram - means - means[:, None] + means.mean()
+    return (about_mean + about_mean.T) / 2
 
 
 def gram_pca(gram: Float[np.ndarray, "step step"], n_components: int) -> GramPCA:
@@ -79,9 +160,8 @@ def gram_pca(gram: Float[np.ndarray, "step step"], n_components: int) -> GramPCA
         )
     from scipy.linalg import eigh  # slow to import, needed only here
 
-    means = gram.mean(axis=0)
-    centred = gram - means - means[:, None] + means.mean()
-    eigenvalues, vectors = eigh((centred + centred.T) / 2, subset_by_index=[count - n_components, count - 1])
+    about_mean = centred(gram)
+    eigenvalues, vectors = eigh(about_mean, subset_by_index=[count - n_components, count - 1])
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
     scale = np.abs(gram).max()
     present = eigenvalues > count * np.finfo(np.float64).eps * scale
@@ -89,7 +169,7 @@ def gram_pca(gram: Float[np.ndarray, "step step"], n_components: int) -> GramPCA
     vectors = np.where(present, vectors - vectors.mean(axis=0), 0.0)
     vectors = vectors * np.where(vectors[-1] < 0, -1.0, 1.0)
     length = np.sqrt(eigenvalues)
-    total = np.trace(centred)
+    total = np.trace(about_mean)
     return GramPCA(
         scores=vectors * length,
         explained_variance_ratio=eigenvalues / total if total > 0 else eigenvalues,
