@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from devexplore.analysis import essential_dynamics as essential_dynamics
     from devexplore.analysis import find_stages as find_stages
+    from devexplore.analysis import joint_dynamics as joint_dynamics
     from devexplore.analysis import llc_change as llc_change
     from devexplore.analysis import loss_change as loss_change
     from devexplore.analysis import loss_covariance as loss_covariance
@@ -55,6 +56,7 @@ _HOMES = {
     "essential_dynamics": "analysis",
     "explore": "app.explore",
     "find_stages": "analysis",
+    "joint_dynamics": "analysis",
     "lift": "measure.lift",
     "llc_change": "analysis",
     "loss_change": "analysis",
