@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from devexplore.analysis import loss_change as loss_change
     from devexplore.analysis import loss_covariance as loss_covariance
     from devexplore.analysis import most_changed as most_changed
+    from devexplore.analysis.form_readings import read_form as read_form
+    from devexplore.analysis.reference_distances import reference_distances as reference_distances
     from devexplore.app.explore import explore as explore
     from devexplore.calibration import calibrate as calibrate
     from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
@@ -64,6 +66,8 @@ _HOMES = {
     "measure": "measure",
     "most_changed": "analysis",
     "open": "run",
+    "read_form": "analysis.form_readings",
+    "reference_distances": "analysis.reference_distances",
     "share_probe": "measure",
 }
 _OTHER_NAMES = {"open": "open_run"}

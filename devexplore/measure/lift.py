@@ -101,6 +101,7 @@ def lift(
     lifted.attrs |= {
         "output_kind": kind,
         "run": run.name,
+        "system": run.system,
         "source": "probe" if prompt is None and inputs is None else "prompt" if inputs is None else "inputs",
         "checkpoints_used": int(np.count_nonzero(mix.alpha)),
         "dropped_weight": mix.dropped,
