@@ -1,5 +1,6 @@
 """Writing a group: made whole or not at all, and then filled one checkpoint's block at a time."""
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,10 @@ LOST_STEP: Final = -1
 _SMALL: Final = 4096
 _STEPS_PER_CHUNK: Final = 64
 """Steps that share a file where one step has less than ``_SMALL`` bytes."""
+
+_LARGE: Final = 2**20
+"""Bytes of a file, before compression, beyond which one step is split: a pass over the features of all
+steps then decodes every file once, with this much for each step in memory."""
 
 
 class Variable(NamedTuple):
@@ -226,8 +231,9 @@ def _create_array(
     stored: Any = str if text else np.dtype(dtype)
     chunks = tuple(max(1, size) for size in shape)
     if STEP in dimensions:
-        bytes_a_step = int(np.prod(shape[1:])) * (16 if text else np.dtype(dtype).itemsize)
-        chunks = (1 if bytes_a_step >= _SMALL else _STEPS_PER_CHUNK, *chunks[1:])
+        bytes_each = 16 if text else np.dtype(dtype).itemsize
+        small = int(np.prod(shape[1:])) * bytes_each < _SMALL
+        chunks = (_STEPS_PER_CHUNK if small else 1, *_split(chunks[1:], _LARGE // bytes_each))
     floating = not text and np.dtype(dtype).kind == "f"
     return group.create_array(
         name,
@@ -241,3 +247,16 @@ def _create_array(
         attributes=plain_attributes(attributes),
         config={"write_empty_chunks": True},
     )
+
+
+def _split(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """Shape of equal chunks of at most ``most`` numbers, each contiguous: whole along the last dimensions,
+    split along the first."""
+    chunks = list(shape)
+    for axis, size in enumerate(shape):
+        after = math.prod(shape[axis + 1 :])
+        parts = math.ceil(size / max(1, most // after))
+        chunks[axis] = math.ceil(size / parts)
+        if after <= most:
+            break
+    return tuple(chunks)

@@ -4,6 +4,7 @@ import itertools
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ COORDINATES: Final = "coordinates"
 
 DECODING_ERRORS: Final = (RuntimeError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile)
 """What codecs and archives raise on bytes they cannot read."""
+
+_ROWS_AT_ONCE: Final = 4
 
 
 def open_group(group: zarr.Group, path: str | os.PathLike[str]) -> xr.Dataset:
@@ -105,7 +108,21 @@ class _StoredArray(BackendArray):
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
         if self.rows is not None:
             key = (_stored_rows(self.rows[key[0]]), *key[1:])
+            if isinstance(key[0], np.ndarray) and self.array.chunks[0] == 1:
+                return self._read_each(key[0], key[1:]).astype(self.dtype, copy=False)
         return read(self.array, self.path, key).astype(self.dtype, copy=False)
+
+    def _read_each(self, rows: Int[np.ndarray, " row"], rest: tuple[Any, ...]) -> np.ndarray:
+        """Rows in any order, one by one: a list of rows costs Zarr thirty times as long as a slice, and
+        checkpoints are measured coarse to fine, so that stored rows are never in order."""
+        with ThreadPoolExecutor(_ROWS_AT_ONCE) as pool:
+            parts = pool.map(lambda row: read(self.array, self.path, (row, *rest)), rows.tolist())
+            first = next(parts)
+            values = np.empty((len(rows), *first.shape), first.dtype)
+            values[0] = first
+            for place, part in enumerate(parts, 1):
+                values[place] = part
+        return values
 
 
 def _stored_rows(rows: Any) -> Any:
@@ -128,7 +145,7 @@ def _variable(
     # As xarray's own backends do: what was read whole is kept. The type stubs know only real arrays.
     cached: Any = indexing.MemoryCachedArray(data)
     cached = indexing.CopyOnWriteArray(cached)
-    return xr.Variable(dimensions, cached, dict(array.attrs), fastpath=True)
+    return xr.Variable(dimensions, cached, dict(array.attrs), {"chunks": array.chunks}, fastpath=True)
 
 
 def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
