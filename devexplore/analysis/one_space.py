@@ -54,6 +54,10 @@ def _place(first: "Run", run: "Run") -> str:
 
     Raises InvalidSpec, saying what differs, where it has not met that probe.
     """
+    if first.has(PROBE):
+        prefix = f"{ON_PROBE}/{first.probe_id}/"
+        if any(run.has(f"{prefix}{OUTPUTS}/{kind}") for kind in OUTPUT_KINDS):
+            return prefix
     for each in (first, run):
         if not each.has(PROBE):
             raise NotMeasured(
@@ -62,9 +66,6 @@ def _place(first: "Run", run: "Run") -> str:
             )
     if run.probe_id == first.probe_id:
         return ""
-    prefix = f"{ON_PROBE}/{first.probe_id}/"
-    if any(run.has(f"{prefix}{OUTPUTS}/{kind}") for kind in OUTPUT_KINDS):
-        return prefix
     ours, theirs = first.dataset(PROBE), run.dataset(PROBE)
     different = [
         f"{name} {_shape(ours, name)} and {_shape(theirs, name)}"
@@ -118,7 +119,7 @@ def _predictors(
         if stored.attrs.get("missing"):
             missing.append(f"predictors counted in the text of {name} are missing: {stored.attrs['missing']}")
         for label in stored["predictor"].values:
-            output = stored["output"].sel(predictor=label).load().expand_dims(STEP)
+            output = stored["output"].sel(predictor=label, drop=True).load().expand_dims(STEP)
             like = [own for own, other in owners.setdefault(str(label), []) if _same(output, other)]
             if like:
                 like[0].append(name)
@@ -146,7 +147,7 @@ def _require_alike(names: list[str], outputs: list[xr.DataArray]) -> None:
         if sizes != others:
             raise InvalidSpec(f"outputs of {names[0]} have the shape {sizes}, those of {name} {others}")
         for dim in sizes:
-            if dim in first.coords and dim in output.coords and not first[dim].equals(output[dim]):
+            if not np.array_equal(first[dim].values, output[dim].values):
                 raise InvalidSpec(f"outputs of {names[0]} and {name} are kept at other values of {dim}")
 
 

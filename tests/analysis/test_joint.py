@@ -180,6 +180,8 @@ def test_runs_on_other_probes_are_refused_with_what_differs_until_they_have_met_
     same = joint_dynamics([first, planted(curve(2), "b")])
     np.testing.assert_allclose(met["score"], same["score"])
     del second.held["probe"]
+    xr.testing.assert_identical(joint_dynamics([first, second]), met)
+    del second.held["on_probe/p0/outputs/log_probs"]
     with pytest.raises(NotMeasured, match="b holds no probe"):
         joint_dynamics([first, second])
 

@@ -9,7 +9,7 @@ import torch
 
 import devexplore as dx
 from devexplore import systems
-from devexplore.errors import InvalidSpec
+from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.measure import ensure_outputs, ensure_references
 from devexplore.measure.subject import Subject
 from devexplore.systems.training import train
@@ -119,6 +119,18 @@ def test_runs_with_the_same_probe_keep_their_own_outputs(another):
     dx.share_probe([first, second])
     assert second.has("outputs/predictions")
     assert not any(group.startswith("on_probe") for group in second.groups)
+
+
+@pytest.mark.parametrize("name", ["language", "regression"])
+def test_runs_on_one_probe_have_joint_dynamics_with_their_predictors(name, another):
+    runs = [another(name, "a"), another(name, "b", seed=1)]
+    with pytest.raises((InvalidSpec, NotMeasured), match="share_probe"):
+        dx.joint_dynamics(runs)
+    joint = dx.joint_dynamics(dx.share_probe(runs))
+    assert joint.sizes["point"] == 2 * len(runs[0].recipe["schedule"])
+    expected = ["uniform", "unigram", "bigram"] if name == "language" else ["zero", "ridge"]
+    assert joint["predictor"].values.tolist() == expected
+    assert joint.attrs["references"] == ""
 
 
 def test_packing_leaves_outputs_on_other_probes_out(another, tmp_path: Path):
