@@ -114,7 +114,7 @@ class Run:
                 digest.update(f"{step} {self.checkpoints.content_hash(step)}\n".encode())
         except CheckpointNotFound:
             pass  # shipped without, or not yet trained
-        return _user_cache() / f"{self.path.resolve().name}-{digest.hexdigest()[:16]}"
+        return user_cache() / f"{self.path.resolve().name}-{digest.hexdigest()[:16]}"
 
     @property
     def probe_id(self) -> str:
@@ -161,7 +161,7 @@ class Run:
         if self._trees is None:
             paths = [self.store_path]
             # Hashing the checkpoints of a large run takes a while: only if something may be in the cache.
-            if any(_user_cache().glob(f"{self.path.resolve().name}-*")):
+            if any(user_cache().glob(f"{self.path.resolve().name}-*")):
                 paths.append(self.cache_dir / STORE_FOLDER)
             trees = []
             for path in paths:
@@ -230,7 +230,8 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     return recipe
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """Where disposable results are kept: the folder named by ``DEVEXPLORE_CACHE``, else the user's cache."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else platformdirs.user_cache_path("devexplore")
 

@@ -145,7 +145,8 @@ def _variable(
     # As xarray's own backends do: what was read whole is kept. The type stubs know only real arrays.
     cached: Any = indexing.MemoryCachedArray(data)
     cached = indexing.CopyOnWriteArray(cached)
-    return xr.Variable(dimensions, cached, dict(array.attrs), {"chunks": array.chunks}, fastpath=True)
+    chunks = {"preferred_chunks": dict(zip(dimensions, array.chunks, strict=True))} if dimensions else {}
+    return xr.Variable(dimensions, cached, dict(array.attrs), chunks, fastpath=True)
 
 
 def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
