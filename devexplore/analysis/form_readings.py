@@ -113,8 +113,9 @@ def ranked_contexts(
     """The positions whose true next token the form gives most (or least) log-probability over the reference.
 
     Over ``rank`` = 1 … n: sequence, position, log_prob_change (nats), divergence = KL(lifted ‖ reference),
-    context (the text before, token_text included), target_text, and (rank, top) top_text, top_probability,
-    reference_top_text, reference_top_probability. Only true changes in the direction are listed.
+    context (the text before, token_text included), token_text, target_text, and (rank, top) top_text,
+    top_probability, reference_top_text, reference_top_probability. Only true changes in the direction are
+    listed.
     """
     sign, reference = _sign(direction), chosen_reference(lifted, reference)
     change = _target_change(lifted, reference)
@@ -137,6 +138,7 @@ def ranked_contexts(
             "log_prob_change": ("rank", sign * flat[order], {"units": "nats"}),
             "divergence": ("rank", other["divergence"].values, {"units": "nats"}),
             "context": ("rank", np.array(context, dtype=object)),
+            "token_text": ("rank", own["token_text"].values),
             "target_text": ("rank", own["target_text"].values),
             "top_text": (("rank", "top"), own["top_text"].values),
             "top_probability": (("rank", "top"), own["top_probability"].values),

@@ -38,7 +38,9 @@ class Theme(NamedTuple):
     raw: str
     uncertainty: str
     doubtful: str
+    subtracted: str
     time: tuple[str, ...]
+    runs: tuple[str, ...]
 
 
 LIGHT: Final = Theme(
@@ -65,7 +67,9 @@ LIGHT: Final = Theme(
     raw="rgba(86, 93, 103, 0.45)",
     uncertainty="rgba(22, 24, 27, 0.15)",
     doubtful="#7a4fbf",
+    subtracted="#0f8a7e",
     time=("#2d1a8c", "#7a1fa2", "#c23b76", "#ea7a4b", "#f4b13d"),
+    runs=("#44598a", "#d07810", "#00a096", "#6314ad", "#6d0b31", "#866439"),
 )
 
 DARK: Final = Theme(
@@ -92,7 +96,9 @@ DARK: Final = Theme(
     raw="rgba(162, 170, 181, 0.45)",
     uncertainty="rgba(236, 238, 241, 0.18)",
     doubtful="#b99af0",
+    subtracted="#35b5a6",
     time=("#7d6bf0", "#b455d6", "#e05a97", "#f38d5f", "#f8c65a"),
+    runs=("#2a80ff", "#ff9f17", "#76ffe7", "#a28cc8", "#e2445f", "#ffffa7"),
 )
 
 THEMES: Final[dict[ThemeName, Theme]] = {"light": LIGHT, "dark": DARK}
@@ -132,6 +138,22 @@ def stage_shades(types: list[str], theme: Theme) -> list[str]:
 def band(kind: str, theme: Theme) -> str:
     """The background tint of a stage's band."""
     return {"A": theme.warm_band, "B": theme.cool_band}.get(kind, theme.undecided_band)
+
+
+RUN_SYMBOLS: Final = ("circle", "square", "x", "cross")
+"""Marks of runs seen together; they exist in planes and in space."""
+
+
+def run_style(place: int, theme: Theme) -> tuple[str, str]:
+    """Colour and symbol of the run at this place (0, 1 …); 12 runs go by before a pair comes again."""
+    return theme.runs[place % len(theme.runs)], RUN_SYMBOLS[place % len(RUN_SYMBOLS)]
+
+
+def blend(colour: str, ground: str, share: float) -> str:
+    """``share`` of the colour over the ground, both #rrggbb, opaque."""
+    over, under = ([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (colour, ground))
+    mixed = (round(share * a + (1 - share) * b) for a, b in zip(over, under, strict=True))
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
 def css_variables() -> str:
