@@ -179,8 +179,8 @@ def _lifted_kind(system: str, kind: str) -> str:
 def _stored(run: Run, kind: str, mix: Mixture) -> Outputs | None:
     """The stored outputs, if every checkpoint of the mixture is there with the weights that it has now."""
     group = f"{schema.OUTPUTS}/{kind}"
-    if not run.has(group):
-        return None
+    if not run.has(group) or "output" not in run.dataset(group):
+        return None  # never measured, or only a sketch was kept
     output = run.dataset(group)["output"]
     steps = output[schema.STEP].values
     if not np.isin(mix.checkpoint, steps).all():

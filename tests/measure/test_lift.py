@@ -126,6 +126,28 @@ def test_stored_outputs_and_forward_passes_say_the_same(measured_run: Runs, trai
         assert not any(group.startswith("outputs") for group in fresh.groups)  # lifting stores nothing
 
 
+def test_a_form_in_true_token_logits_is_lifted_to_logits_that_hold_them(trained_run: Runs) -> None:
+    run = dx.open(trained_run("language"))
+    dx.measure(run, [dx.Outputs("true_token_logit")], progress=False)
+    output = run.dataset("outputs/true_token_logit")["output"]
+    form = form_of(run, output_kind="true_token_logit")
+    lifted = dx.lift(run, form)
+    assert lifted.attrs["output_kind"] == "logits"
+    logits = lifted["logits"].sel(predictor="lifted").values
+    found = np.take_along_axis(logits, lifted["target_id"].values[..., None], axis=-1)[..., 0]
+    expected = np.einsum("t,tsp->sp", form.weights, output.sel(position=lifted.position).astype(float))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_form_in_all_logits_of_a_regression_is_lifted_to_predictions(trained_run: Runs) -> None:
+    run = dx.open(trained_run("regression"))
+    dx.measure(run, [dx.Outputs("logits"), dx.Outputs("predictions")], progress=False)
+    step = int(run.checkpoints.steps[-1])
+    lifted = dx.lift(run, own_form(run.dataset("outputs/logits")["output"], step))
+    expected = run.dataset("outputs/predictions")["output"].sel(step=step)
+    np.testing.assert_allclose(lifted["prediction"].sel(predictor="lifted"), expected, atol=1e-6)
+
+
 def test_outputs_of_other_weights_are_not_used(measured_run: Runs, trained_run: Runs) -> None:
     from devexplore.checkpoints import save_checkpoint
 

@@ -17,6 +17,8 @@ from devexplore.views.style import DARK, LIGHT, css_variables
 
 TEXTS = ["<script>alert(1)</script>", " &amp;", "\n", "7", '"><b>', "\u202eolleh", "\t", "c"]
 POSITIONS = np.arange(6)
+OUR_TAGS = {"bdi", "b", "div", "h3", "h4", "i", "p", "small", "span", "style"}
+OUR_TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
 
 
 @pytest.fixture
@@ -143,11 +145,8 @@ def test_the_gain_is_over_the_reference_and_missing_without_a_target(lifted: xr.
 def test_text_is_shown_as_text_whatever_it_holds(lifted: xr.Dataset, form: xr.Dataset) -> None:
     for html in (prediction_table(lifted), form_card(form, lifted, read_form(lifted))):
         page = Page(html)
-        assert "script" not in page.tags
-        assert set(page.tags) <= set(
-            "div style table thead tbody tr th td p bdi i b small span h3 h4".split()
-        )
-        words = "".join(sum(page.rows, []))
+        assert set(page.tags) <= OUR_TAGS
+        words = "".join(cell for row in page.rows for cell in row)
         assert "<script>alert(1)</script>" in words
         assert "␣&amp;" in words  # the entity is not decoded, the blank is in sight
         assert "\n" not in words
