@@ -72,3 +72,17 @@ def axis(theme: Theme, **more: Any) -> dict[str, Any]:
         "tickfont": {"size": SIZES["small"], "color": theme.muted},
         **more,
     }
+
+
+def space_axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
+    """An axis of a three-dimensional scene: hairlines, no walls."""
+    return {
+        "title": {"text": title, "font": {"size": SIZES["small"], "color": theme.ink}},
+        "gridcolor": theme.line,
+        "zeroline": False,
+        "showbackground": False,
+        "showspikes": False,
+        "nticks": 4,
+        "tickfont": {"size": 10, "color": theme.faint},
+        **more,
+    }

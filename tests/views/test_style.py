@@ -1,6 +1,7 @@
 """Colours: told apart by everybody, readable, and written in one file only."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,16 @@ def test_warm_and_cool_and_fell_and_rose_are_told_apart_by_colour_blind_eyes(the
     for first, second in [(theme.warm[0], theme.cool[0]), (theme.fell, theme.rose)]:
         seen = [lab(np.clip(matrix @ linear(c), 0, 1)) for c in (first, second)]
         assert np.linalg.norm(seen[0] - seen[1]) > 20
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("deficiency", [None, *DEFICIENCIES])
+def test_runs_are_told_apart_by_colour_blind_eyes_and_stand_out_from_the_ground(theme, deficiency):
+    matrix = np.eye(3) if deficiency is None else np.array(DEFICIENCIES[deficiency])
+    seen = [lab(np.clip(matrix @ linear(c), 0, 1)) for c in theme.runs]
+    for first, second in combinations(seen, 2):
+        assert np.linalg.norm(first - second) > 25
+    assert all(contrast(colour, theme.surface) > 3 for colour in theme.runs)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
