@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from devexplore.analysis.function_gram import feature_blocks
 from devexplore.analysis.one_space import one_space
 from devexplore.errors import InvalidSpec
 from devexplore.schema import STEP
@@ -15,7 +16,8 @@ from devexplore.stats.gram import gram_matrix, gram_pca
 if TYPE_CHECKING:
     from devexplore.run import Run
 
-_BLOCK_BYTES = 256 * 2**20
+_BLOCK_BYTES = 128 * 2**20
+"""Of all rows together; two blocks, and what they are put together from, are held at a time."""
 
 
 def joint_dynamics(
@@ -104,15 +106,15 @@ def joint_dynamics(
 def _blocks(
     outputs: list[xr.DataArray], predictors: list[xr.DataArray]
 ) -> Iterator[Float[np.ndarray, "row feature"]]:
-    """All checkpoints of all runs, then the predictors, in blocks of features."""
-    features = [dim for dim in outputs[0].dims if dim != STEP]
-    rows = [output.transpose(STEP, *features) for output in (*outputs, *predictors)]
-    longest = max(features, key=lambda dim: outputs[0].sizes[dim])
-    size = outputs[0].sizes[longest]
-    length = max(1, int(size * _BLOCK_BYTES / sum(row.nbytes for row in rows)))
-    for first in range(0, size, length):
-        part = [row.isel({longest: slice(first, first + length)}).values for row in rows]
-        yield np.concatenate([block.reshape(len(block), -1) for block in part])
+    """All checkpoints of all runs, then the predictors, in the blocks that suit the first run's chunks."""
+    arrays = [array.transpose(*outputs[0].dims) for array in (*outputs, *predictors)]
+    most = max(1, _BLOCK_BYTES // sum(array.sizes[STEP] * array.dtype.itemsize for array in arrays))
+    streams = []
+    for array in arrays:
+        array.encoding = outputs[0].encoding
+        streams.append(feature_blocks(array, most * array.sizes[STEP] * array.dtype.itemsize))
+    for parts in zip(*streams, strict=True):
+        yield np.concatenate(parts)
 
 
 def _about_the_mean_of_the_first(gram: Float[np.ndarray, "row row"], count: int) -> np.ndarray:
