@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from devexplore import schema
 from devexplore.errors import CheckpointNotFound, InvalidSpec
-from devexplore.measure.mixture import Mixture, combine, mixture
+from devexplore.measure.mixture import NEGLIGIBLE, Mixture, combine, mixture
 from devexplore.measure.reading import read_predictions, sequences_at_once
 from devexplore.measure.subject import Subject
 from devexplore.run import Run
@@ -45,6 +45,7 @@ def lift(
     top_k: int = 10,
     *,
     inputs: tuple[np.ndarray, ...] | None = None,
+    tolerance: float = NEGLIGIBLE,
 ) -> xr.Dataset:
     """What a form predicts: on the run's probe, on a ``prompt`` (language), or on other ``inputs``.
 
@@ -62,10 +63,13 @@ def lift(
         top_k: how many of the most probable tokens are named.
         inputs: (x, y) of shapes (sequence, K, D), (sequence, K) for regression; otherwise as the loss takes
             them.
+        tolerance: checkpoints of the smallest |α| are not run while their summed |α| is at most this. What
+            that changes is at most this times the largest difference between the lifted outputs and those
+            of a checkpoint left out.
 
     Returns:
-        predictor_step (predictor), weights (checkpoint). Checkpoints of negligible α (summed |α| ≤ 1e-4) are
-        left out, and their weights zero: attributes ``checkpoints_used`` and ``dropped_weight``.
+        predictor_step (predictor); weights (checkpoint), zero where a checkpoint was left out (attributes
+        ``checkpoints_used`` and ``dropped_weight``).
         Language: logits and log_prob (predictor, sequence, position, vocab) unless too large, the top tokens,
         log-probabilities of targets, divergences from the lifted predictor, and probability by token and by
         class; ``measure.reading.read_predictions`` says what each is.
@@ -79,7 +83,7 @@ def lift(
 
     Memory: one block of sequences, about 256 MB (or one sequence, if that is more).
     """
-    mix = mixture(form)
+    mix = mixture(form, tolerance)
     if top_k < 1:
         raise InvalidSpec(f"top_k must be at least 1, got {top_k}")
     subject = Subject(run, torch.device("cpu"))

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from devexplore.errors import InvalidSpec
 
 NEGLIGIBLE: Final = 1e-4
-"""Summed |α| of the checkpoints that are left out, at most. Times the spread of their outputs: the error."""
+"""Summed |α| of the checkpoints that are left out by default, at most."""
 
 LIFTED: Final = "lifted"
 PATH: Final = "path"
@@ -31,7 +31,7 @@ class Mixture(NamedTuple):
     dropped: float
 
 
-def mixture(form: xr.Dataset) -> Mixture:
+def mixture(form: xr.Dataset, tolerance: float = NEGLIGIBLE) -> Mixture:
     """The predictors of a form and what it is compared with.
 
     ``lifted`` is the form itself. ``path``, only if the form has ``path_weights`` (checkpoint), is the
@@ -40,12 +40,15 @@ def mixture(form: xr.Dataset) -> Mixture:
     ``nearest`` is the checkpoint nearest to the form's step in ln(1 + step), ``start`` the first, ``end`` the
     last.
 
-    Checkpoints of the smallest |α| are left out while their summed |α| is at most ``NEGLIGIBLE``; the others
+    Checkpoints of the smallest |α| are left out while their summed |α| is at most ``tolerance``; the others
     are scaled so that Σα = 1 again. Only checkpoints that some predictor needs are in the result.
 
     Raises:
-        InvalidSpec: unless ``form`` is one form with finite weights(checkpoint), Σ = 1, and a step.
+        InvalidSpec: unless ``form`` is one form with finite weights(checkpoint), Σ = 1, and a step, and the
+            tolerance from 0 to below 1.
     """
+    if not 0 <= tolerance < 1:
+        raise InvalidSpec(f"tolerance must be from 0 to below 1, the summed |α| left out, got {tolerance}")
     if "checkpoint" not in form.coords or "weights" not in form:
         raise InvalidSpec(
             "expected a form, as find_forms gives it: weights(checkpoint) and the coordinate checkpoint; "
@@ -54,12 +57,12 @@ def mixture(form: xr.Dataset) -> Mixture:
     if "step" not in form or form["step"].size != 1:
         raise InvalidSpec("expected a form with one 'step'; choose one, such as forms.isel(form=0)")
     step, checkpoint = float(form["step"].item()), form["checkpoint"].values
-    alpha, dropped = _without_negligible(_weights(form, "weights"))
+    alpha, dropped = _without_smallest(_weights(form, "weights"), tolerance)
     nearest = int(np.argmin(np.abs(np.log1p(checkpoint) - np.log1p(max(step, 0.0)))))
     single = {"nearest": nearest, "start": int(checkpoint.argmin()), "end": int(checkpoint.argmax())}
     rows, steps = {LIFTED: alpha}, {LIFTED: step}
     if "path_weights" in form:
-        rows[PATH], steps[PATH] = _without_negligible(_weights(form, "path_weights"))[0], step
+        rows[PATH], steps[PATH] = _without_smallest(_weights(form, "path_weights"), tolerance)[0], step
     rows |= {name: np.eye(len(alpha))[place] for name, place in single.items()}
     steps |= {name: float(checkpoint[place]) for name, place in single.items()}
     weights = np.stack(list(rows.values()))
@@ -100,11 +103,11 @@ def _weights(form: xr.Dataset, name: str) -> Float[np.ndarray, " checkpoint"]:
     return alpha
 
 
-def _without_negligible(
-    alpha: Float[np.ndarray, " checkpoint"],
+def _without_smallest(
+    alpha: Float[np.ndarray, " checkpoint"], tolerance: float
 ) -> tuple[Float[np.ndarray, " checkpoint"], float]:
     order = np.argsort(np.abs(alpha))
-    small = order[np.cumsum(np.abs(alpha[order])) <= NEGLIGIBLE]
+    small = order[np.cumsum(np.abs(alpha[order])) <= tolerance]
     kept = alpha.copy()
     kept[small] = 0.0
     return kept / kept.sum(), float(np.abs(alpha[small]).sum())

@@ -280,6 +280,8 @@ def test_what_is_no_single_form_is_refused_in_words(trained_run: Runs) -> None:
         dx.lift(run, form.drop_vars("step"))
     with pytest.raises(InvalidSpec, match="sum to 1"):
         dx.lift(run, form.assign(weights=2 * form.weights))
+    with pytest.raises(InvalidSpec, match="tolerance must be from 0"):
+        dx.lift(run, form, tolerance=1.0)
     with pytest.raises(dx.DevexploreError, match="no checkpoint at step"):
         dx.lift(run, form.assign_coords(checkpoint=form.checkpoint + 1000))
 
@@ -297,6 +299,22 @@ def test_what_is_left_out_is_negligible_and_the_weights_still_sum_to_one(
     np.testing.assert_allclose(mix.weights.sum(axis=1), 1, atol=1e-12)
     assert mix.dropped <= NEGLIGIBLE
     assert np.abs(mix.alpha - alpha).sum() <= 3 * NEGLIGIBLE * max(1, np.abs(alpha).sum())
+
+
+def test_a_larger_tolerance_runs_fewer_checkpoints_and_errs_by_no_more_than_it_says(
+    measured_run: Runs,
+) -> None:
+    run = dx.open(measured_run("regression"))
+    output = run.dataset("outputs/predictions")["output"]
+    alpha = np.full(output.sizes["step"], 0.01)
+    alpha[-1] += 1 - alpha.sum()
+    form = form_of(run, alpha)
+    exact, rough = dx.lift(run, form, tolerance=0.0), dx.lift(run, form, tolerance=0.0201)
+    assert rough.attrs["checkpoints_used"] == exact.attrs["checkpoints_used"] - 2
+    assert rough.attrs["dropped_weight"] == pytest.approx(0.02)
+    prediction = rough["prediction"].sel(predictor="lifted")
+    error = np.abs(prediction - exact["prediction"].sel(predictor="lifted")).max()
+    assert 0 < float(error) <= 0.02 * float(np.abs(prediction - output).max())
 
 
 @given(st.integers(1, 6), st.data())
