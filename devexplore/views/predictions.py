@@ -24,21 +24,21 @@ STYLE: Final = """
 .dx-text th { position: sticky; top: 0; background: var(--sunken); color: var(--muted);
   font-weight: 500; font-size: var(--size-small); text-align: left; white-space: nowrap; z-index: 1; }
 .dx-text th b { color: var(--ink); font-weight: 600; display: block; }
-.dx-text th, .dx-text td { padding: 3px 8px; border: 0; border-bottom: 1px solid var(--line);
+.dx-text th, .dx-text td { padding: 3px 6px; border: 0; border-bottom: 1px solid var(--line);
   vertical-align: baseline; text-align: left; }
 .dx-text th { vertical-align: bottom; }
 .dx-text tr:last-child td { border-bottom: 0; }
 .dx-text td { background: var(--surface); white-space: nowrap; }
 .dx-text td.number, .dx-text th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .dx-text td.place { color: var(--muted); }
-.dx-text .context { font: 12px var(--mono); color: var(--muted); width: 168px; max-width: 168px; }
+.dx-text .context { font: 12px var(--mono); color: var(--muted); width: 150px; max-width: 150px; }
 .dx-text .context div { display: flex; justify-content: flex-end; overflow: hidden; white-space: pre; }
-.dx-text th.context { font: 500 var(--size-small) var(--font); text-align: right; }
+.dx-text th.context { font: 500 var(--size-small)/1.45 var(--font); text-align: right; }
 .dx-text .context b { color: var(--ink); font-weight: 600; }
 .dx-text .token { font: 12px var(--mono); white-space: pre; border-radius: 3px; padding: 1px 3px; }
 .dx-text .token.true { box-shadow: inset 0 0 0 1.5px var(--ink); }
 .dx-text .mark { color: var(--muted); font-style: normal; font-weight: 400; opacity: .75; }
-.dx-text .guess { display: inline-flex; align-items: baseline; gap: 3px; margin-right: 8px; }
+.dx-text .guess { display: inline-flex; align-items: baseline; gap: 2px; margin-right: 6px; }
 .dx-text .guess small { color: var(--muted); font-size: var(--size-small);
   font-variant-numeric: tabular-nums; }
 .dx-text .fell { color: var(--fell); }
@@ -51,7 +51,7 @@ def prediction_table(
     lifted: xr.Dataset,
     sequence: int = 0,
     reference: str = "nearest",
-    top: int = 4,
+    top: int = 3,
     others: int = 1,
     theme: Theme = LIGHT,
     positions: Sequence[int] | None = None,
