@@ -69,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         "--outputs", metavar="KIND", help=f"kind of output: {', '.join(schema.OUTPUT_KINDS)}"
     )
     measure.add_argument(
+        "--sketch",
+        type=int,
+        metavar="N",
+        help="for outputs too large to keep: a random sketch of N numbers a checkpoint, e.g. 16384",
+    )
+    measure.add_argument(
         "--llc",
         action="append",
         default=[],
@@ -165,7 +171,7 @@ def _measure(options: argparse.Namespace) -> None:
     known = {
         "losses": TokenLosses(),
         "metrics": Metrics(),
-        "outputs": Outputs(options.outputs),
+        "outputs": Outputs(options.outputs, options.sketch),
         "references": References(options.outputs),
         "llc": LLC(**chains),
         "refined": RefinedLLC(_patterns(options.components), options.data, **chains),
@@ -177,6 +183,8 @@ def _measure(options: argparse.Namespace) -> None:
         raise InvalidSpec(f"--only knows {', '.join(known)}; got {', '.join(unknown)}")
     if "refined" not in names and (options.components or options.data):
         raise InvalidSpec("--components and --data are for refined LLCs: add refined to --only")
+    if "outputs" not in names and options.sketch is not None:
+        raise InvalidSpec("--sketch is for outputs: add outputs to --only")
     if options.checkpoints is not None and options.checkpoints < 1:
         raise InvalidSpec(f"--checkpoints must be at least 1, got {options.checkpoints}")
     _set_threads(options.threads)

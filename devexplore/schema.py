@@ -46,6 +46,14 @@ TOKEN_TRACES: Final = "token_traces"
 OUTPUT_KINDS: Final = ("log_probs", "predictions", "logits", "true_token_logit")
 """What of the model's output is kept, in the order in which essential dynamics prefers them."""
 
+SKETCH: Final = "_sketch"
+"""Ends the name of a group that holds outputs as a random sketch: ``outputs/log_probs_sketch``."""
+
+SKETCHED: Final = "sketched"
+"""Attribute of sketched outputs: how many numbers are left of ``n_features``, as its neighbour says."""
+
+N_FEATURES: Final = "n_features"
+
 CHAIN_OK: Final = 0
 CHAIN_DIVERGED: Final = 1
 
@@ -84,10 +92,23 @@ def check(tree: "xr.DataTree") -> None:
         )
 
 
+def output_groups(kind: str | None) -> list[str]:
+    """Groups that outputs of this kind (None: of any) may lie in, the one to be preferred first: whole ones
+    before sketches."""
+    kinds = OUTPUT_KINDS if kind is None else (kind,)
+    return [f"{OUTPUTS}/{name}{end}" for end in ("", SKETCH) for name in kinds]
+
+
+def _required(group: str) -> Mapping[str, tuple[str, ...]]:
+    if group.startswith(f"{OUTPUTS}/") and group.endswith(SKETCH):
+        return {"output": (STEP, "feature")}
+    return REQUIRED.get(group.split("/")[0], {})
+
+
 def _problems(tree: "xr.DataTree") -> Iterator[str]:
     for node in tree.subtree:
         group = node.path.lstrip("/")
-        required = REQUIRED.get(group.split("/")[0], {})
+        required = _required(group)
         if len(node.variables) == 0:
             continue
         for name, dims in required.items():

@@ -14,7 +14,16 @@ from jaxtyping import Float, Int
 from devexplore.analysis.gram_cache import kept_products
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.run import user_cache
-from devexplore.schema import CONTENT_HASH, OUTPUT_KINDS, OUTPUTS, STEP
+from devexplore.schema import (
+    CONTENT_HASH,
+    N_FEATURES,
+    OUTPUT_KINDS,
+    OUTPUTS,
+    SKETCH,
+    SKETCHED,
+    STEP,
+    output_groups,
+)
 from devexplore.stats.gram import centred, products_from
 
 if TYPE_CHECKING:
@@ -26,12 +35,17 @@ _WORTH_KEEPING = 64 * 2**20
 
 
 class FunctionGram(NamedTuple):
-    """Centred inner products of the outputs of T checkpoints, steps increasing."""
+    """Centred inner products of the outputs of T checkpoints, steps increasing.
+
+    ``sketched``: so many numbers were kept of ``n_features`` for each checkpoint, and inner products err by
+    ``stats.sketch.sketch_error`` of it; None: they are exact.
+    """
 
     step: Int[np.ndarray, " step"]
     gram: Float[np.ndarray, "step step"]
     kind: str
     n_features: int
+    sketched: int | None = None
 
 
 def function_gram(
@@ -66,13 +80,21 @@ def function_gram(
     else:
         names = [f"{one} {text}" for one, text in zip(step, output[CONTENT_HASH].values, strict=True)]
         about_first = kept_products(_cache_file(source, kind, output), names, products)
-    return FunctionGram(step, centred(about_first), kind, output.size // len(step))
+    sketched = output.attrs.get(SKETCHED)
+    return FunctionGram(
+        step,
+        centred(about_first),
+        kind,
+        output.size // len(step) if sketched is None else int(output.attrs[N_FEATURES]),
+        None if sketched is None else int(sketched),
+    )
 
 
 def _cache_file(run: "Run", kind: str, output: xr.DataArray) -> Path:
     """Named by what was measured and how; of which weights is told inside. Not in ``run.cache_dir``, which
     is another one as soon as training has written another checkpoint."""
-    attributes = run.dataset(f"{OUTPUTS}/{kind}").attrs
+    group = next(group for group in output_groups(kind) if run.has(group))
+    attributes = run.dataset(group).attrs
     what = [attributes.get(name) for name in ("spec", "sources", "seed", "created")]
     digest = hashlib.sha256(repr((kind, output.shape[1:], str(output.dtype), what)).encode()).hexdigest()
     return user_cache() / "grams" / f"{run.path.resolve().name}-{kind}-{digest[:16]}.gram"
@@ -125,8 +147,8 @@ def _extents(sizes: Sequence[int], chunks: Sequence[int], most: int) -> list[int
 
 
 def stored_outputs(source: "Run | xr.DataArray", kind: str | None) -> tuple[xr.DataArray, str]:
-    """Outputs and their kind, read lazily: of a run, those of ``kind`` or the first that it has; steps
-    increasing.
+    """Outputs and their kind, read lazily: of a run, those of ``kind`` or the first that it has, whole or
+    else as a sketch; steps increasing.
 
     Raises:
         NotMeasured: for a run without outputs, or fewer than two checkpoints.
@@ -138,15 +160,15 @@ def stored_outputs(source: "Run | xr.DataArray", kind: str | None) -> tuple[xr.D
         if STEP not in output.dims:
             raise InvalidSpec(f"expected outputs with a dimension 'step', got {output.dims}")
     else:
-        kinds = OUTPUT_KINDS if kind is None else (kind,)
-        held = [name for name in kinds if source.has(f"{OUTPUTS}/{name}")]
+        held = [group for group in output_groups(kind) if source.has(group)]
         if not held:
+            kinds = OUTPUT_KINDS if kind is None else (kind,)
             raise NotMeasured(
                 f"{source.name} holds no outputs ({', '.join(kinds)}); "
                 f"measure them with `devexplore measure {source.path} --only outputs`"
             )
-        kind = held[0]
-        output = source.dataset(f"{OUTPUTS}/{kind}")["output"]
+        kind = held[0].removeprefix(f"{OUTPUTS}/").removesuffix(SKETCH)
+        output = source.dataset(held[0])["output"]
     output = output.sortby(STEP) if not output.indexes[STEP].is_monotonic_increasing else output
     if output.indexes[STEP].has_duplicates:
         raise InvalidSpec("every step must occur once in the outputs; drop the repeated checkpoints")

@@ -70,29 +70,24 @@ def measure(
 
 
 def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None = None) -> xr.DataArray:
-    """The outputs of every checkpoint: those stored, else computed now and kept (``Run.output_store``).
+    """The outputs of every checkpoint: those stored (as a sketch, where only that is whole), else computed
+    now and kept (``Run.output_store``).
 
     ``progress(done, total, text)`` is called after each checkpoint. A run that ships without its checkpoints
     gives what is stored.
     """
-    wanted = (
-        [kind]
-        if kind is not None
-        else [name for name in schema.OUTPUT_KINDS if run.has(f"{schema.OUTPUTS}/{name}")]
-    )
+    held = [group for group in schema.output_groups(kind) if run.has(group)]
     try:
         hashes = {int(step): run.checkpoints.content_hash(step) for step in run.checkpoints.steps}
     except CheckpointNotFound:
-        if not any(run.has(f"{schema.OUTPUTS}/{name}") for name in wanted):
+        if not held:
             raise
         hashes = {}
-    for name in wanted:
-        group = f"{schema.OUTPUTS}/{name}"
-        if run.has(group):
-            output = run.dataset(group)["output"]
-            stored = dict(zip(output[schema.STEP].values, output[schema.CONTENT_HASH].values, strict=True))
-            if all(stored.get(step) == content_hash for step, content_hash in hashes.items()):
-                return output
+    for group in held:
+        output = run.dataset(group)["output"]
+        stored = dict(zip(output[schema.STEP].values, output[schema.CONTENT_HASH].values, strict=True))
+        if all(stored.get(step) == content_hash for step, content_hash in hashes.items()):
+            return output
     measurement = Outputs(kind)
     subject = Subject(run, torch.device("cpu"))
     with run.output_store() as store:

@@ -39,6 +39,9 @@ def caption(dynamics: xr.Dataset) -> str:
     steps = dynamics["step"].values
     kind = str(dynamics.attrs.get("output_kind", "outputs")).replace("_", " ")
     smoothing = str(dynamics.attrs.get("smoothing", ""))
+    if "sketched" in dynamics.attrs:
+        features = int(dynamics.attrs["n_features"])
+        kind += f" ({features:,} of them, reduced at random to {int(dynamics.attrs['sketched']):,} numbers)"
     return (
         f"PCA of {kind} over {steps.size} checkpoints, steps {steps[0]:,}–{steps[-1]:,}; "
         f"three components hold {share:.0%} of the variance. Smoothing: {smoothing}."
