@@ -118,5 +118,8 @@ def caption(joint: xr.Dataset, components: tuple[int, ...] = (1, 2)) -> str:
         )
         if flat:
             words.append("Dotted lines lead to the checkpoint that is nearest in the whole function space.")
+    if "sketched" in joint.attrs:
+        kept, features = joint.attrs["sketched"], joint.attrs["n_features"]
+        words.append(f"Each checkpoint is known by a random sketch of {kept:,} numbers for {features:,}.")
     missing = str(joint.attrs.get("references", ""))
     return " ".join([*words, f"{missing[0].upper()}{missing[1:]}."] if missing else words)

@@ -130,6 +130,8 @@ def test_the_caption_says_output_runs_probe_and_variance():
         "their variance. Hollow: first checkpoint; full: last; dots"
     )
     assert "Diamonds" in caption(joint_of(), (1, 2, 3))
+    sketched = joint_of().assign_attrs(sketched=16_384, n_features=1_048_576)
+    assert "a random sketch of 16,384 numbers for 1,048,576" in caption(sketched)
 
 
 def test_components_that_are_not_there_are_refused():
