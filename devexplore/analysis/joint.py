@@ -10,7 +10,7 @@ from jaxtyping import Float
 from devexplore.analysis.function_gram import feature_blocks
 from devexplore.analysis.one_space import one_space
 from devexplore.errors import InvalidSpec
-from devexplore.schema import STEP
+from devexplore.schema import SKETCHED, STEP
 from devexplore.stats.gram import gram_matrix, gram_pca
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def joint_dynamics(
         predictor_score, predictor_share (predictor, component), the share of the squared distance from the
         mean that lies along each component; predictor_distance (from the mean), predictor_residual_share,
         nearest_run, nearest_step, nearest_distance (predictor). Distances are in the units of the outputs.
-        Attribute ``references`` says where predictors are missing, and why.
+        Attribute ``references`` says where predictors are missing, and why; ``sketched``, if there, that so
+        few numbers of each checkpoint were kept, and inner products err by ``stats.sketch.sketch_error``.
 
     Raises:
         NotMeasured: for runs without outputs of this kind.
@@ -97,7 +98,8 @@ def joint_dynamics(
             "runs": names,
             "probe_of": names[0],
             "n_checkpoints": count,
-            "n_features": outputs[0].size // outputs[0].sizes[STEP],
+            "n_features": space.n_features,
+            **({} if space.sketched is None else {SKETCHED: space.sketched}),
             "references": "; ".join(space.missing),
         },
     )

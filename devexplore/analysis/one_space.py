@@ -1,5 +1,6 @@
 """Outputs of several runs as points of one function space: same probe, same kind, same features."""
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -7,7 +8,18 @@ import xarray as xr
 
 from devexplore.analysis.function_gram import stored_outputs
 from devexplore.errors import InvalidSpec, NotMeasured
-from devexplore.schema import ON_PROBE, OUTPUT_KINDS, OUTPUTS, PROBE, REFERENCES, STEP
+from devexplore.schema import (
+    N_FEATURES,
+    ON_PROBE,
+    OUTPUTS,
+    PROBE,
+    REFERENCES,
+    SKETCH,
+    SKETCHED,
+    STEP,
+    output_groups,
+)
+from devexplore.stats.sketch import count_sketch
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -28,6 +40,9 @@ class OneSpace(NamedTuple):
     """Idealised predictors by name, dimensions (step of length 1, …features)."""
 
     missing: list[str]
+    n_features: int
+    sketched: int | None
+    """Numbers that sketches keep of each checkpoint's features; None where these are whole."""
 
 
 def one_space(runs: "list[Run]", kind: str | None, references: bool) -> OneSpace:
@@ -38,15 +53,21 @@ def one_space(runs: "list[Run]", kind: str | None, references: bool) -> OneSpace
     if len(runs) == 0:
         raise InvalidSpec("expected at least one run, got none")
     places = ["", *(_place(runs[0], run) for run in runs[1:])]
-    kind = _common_kind(runs, places, kind)
+    group = _common_group(runs, places, kind)
+    kind = group.removeprefix(f"{OUTPUTS}/").removesuffix(SKETCH)
     names = _distinct([run.name for run in runs])
-    outputs = [
-        stored_outputs(run.dataset(f"{place}{OUTPUTS}/{kind}")["output"], kind)[0]
-        for run, place in zip(runs, places, strict=True)
-    ]
+    stored = [run.dataset(f"{place}{group}") for run, place in zip(runs, places, strict=True)]
+    outputs = [stored_outputs(each["output"], kind)[0] for each in stored]
+    seed = _sketch_seed(names, stored) if SKETCHED in outputs[0].attrs else None
     predictors, missing = _predictors(runs, names, places, kind) if references else ({}, [])
+    if seed is not None:
+        size = outputs[0].sizes["feature"]
+        predictors = {name: _sketched(output, size, seed) for name, output in predictors.items()}
     _require_alike([*names, *predictors], [*outputs, *predictors.values()])
-    return OneSpace(names, kind, outputs, predictors, missing)
+    features = outputs[0].size // outputs[0].sizes[STEP]
+    if seed is None:
+        return OneSpace(names, kind, outputs, predictors, missing, features, None)
+    return OneSpace(names, kind, outputs, predictors, missing, int(outputs[0].attrs[N_FEATURES]), features)
 
 
 def _place(first: "Run", run: "Run") -> str:
@@ -56,7 +77,7 @@ def _place(first: "Run", run: "Run") -> str:
     """
     if first.has(PROBE):
         prefix = f"{ON_PROBE}/{first.probe_id}/"
-        if any(run.has(f"{prefix}{OUTPUTS}/{kind}") for kind in OUTPUT_KINDS):
+        if any(run.has(f"{prefix}{group}") for group in output_groups(None)):
             return prefix
     for each in (first, run):
         if not each.has(PROBE):
@@ -84,20 +105,38 @@ def _shape(probe: xr.Dataset, name: str) -> str:
     return str(probe[name].shape) if name in probe else "absent"
 
 
-def _common_kind(runs: "list[Run]", places: list[str], kind: str | None) -> str:
-    wanted = OUTPUT_KINDS if kind is None else (kind,)
-    for name in wanted:
-        if all(run.has(f"{place}{OUTPUTS}/{name}") for run, place in zip(runs, places, strict=True)):
-            return name
+def _common_group(runs: "list[Run]", places: list[str], kind: str | None) -> str:
+    """The group of outputs that every run has: whole ones rather than sketches."""
     held = {
-        run.name: [name for name in OUTPUT_KINDS if run.has(f"{place}{OUTPUTS}/{name}")]
+        run.name: [group for group in output_groups(None) if run.has(f"{place}{group}")]
         for run, place in zip(runs, places, strict=True)
     }
-    words = "; ".join(f"{name}: {', '.join(kinds) or 'none'}" for name, kinds in held.items())
+    for group in output_groups(kind):
+        if all(group in groups for groups in held.values()):
+            return group
+    words = "; ".join(f"{name}: {', '.join(groups) or 'none'}" for name, groups in held.items())
     raise NotMeasured(
         f"no outputs of {'one kind' if kind is None else f'kind {kind!r}'} in every run ({words}); "
         "dx.share_probe(runs, kind) measures them on the probe of the first"
     )
+
+
+def _sketch_seed(names: list[str], stored: list[xr.Dataset]) -> int:
+    """The seed of all sketches. Raises InvalidSpec if they are no sketches of one kind."""
+    specs = [json.loads(each.attrs["spec"]) for each in stored]
+    for name, spec in zip(names, specs, strict=True):
+        for key in ("sketch", "sketch_seed"):
+            if spec[key] != specs[0][key]:
+                raise InvalidSpec(
+                    f"outputs of {names[0]} and {name} were sketched with {key} {specs[0][key]} and "
+                    f"{spec[key]}; dx.share_probe(runs, kind, sketch=…) measures them alike"
+                )
+    return specs[0]["sketch_seed"]
+
+
+def _sketched(output: xr.DataArray, size: int, seed: int) -> xr.DataArray:
+    """A predictor as the checkpoints' outputs were kept."""
+    return xr.DataArray(count_sketch(output.values.ravel(), size, seed)[None], dims=(STEP, "feature"))
 
 
 def _predictors(

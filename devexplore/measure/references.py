@@ -74,7 +74,7 @@ def write_references(subject: Subject, store: Store, kind: str, prefix: str = ""
     found, missing = {}, ""
     for name in system.reference_names(kind):
         try:
-            found[name] = system.reference(name, subject.probe_batch, kind, subject.seed)
+            found[name] = _as_outputs(system.reference(name, subject.probe_batch, kind, subject.seed))
         except MissingText as error:
             missing = str(error)
             _log.warning("no predictor %s: %s", name, error)
@@ -84,11 +84,7 @@ def write_references(subject: Subject, store: Store, kind: str, prefix: str = ""
         return
     if there:
         store.discard(group)  # the text has come since
-    shape = (len(found), *next(iter(found.values())).shape)
-    half = np.prod(shape[1:]) >= FLOAT16_FROM  # as the outputs beside it
-    output = np.empty(shape, np.float16 if half else np.float32)
-    for row, values in enumerate(found.values()):
-        output[row] = values.numpy()
+    output = np.stack(list(found.values()))
     last, positions = system.output_dim(kind), system.output_positions(kind)
     dims = ("predictor", "sequence", "position", *(() if last is None else (last,)))
     store.put(
@@ -96,7 +92,7 @@ def write_references(subject: Subject, store: Store, kind: str, prefix: str = ""
         {"output": (dims, output, {"kind": kind, "long_name": f"{kind} of idealised predictors"})},
         {
             "predictor": np.array(list(found), dtype=object),
-            "position": np.arange(shape[2]) if positions is None else positions,
+            "position": np.arange(output.shape[2]) if positions is None else positions,
         },
         {"kind": kind, "missing": missing},
     )
@@ -113,6 +109,11 @@ def _chosen(subject: Subject, kind: str | None) -> str:
             f"choose {', '.join(good)}"
         )
     return kind
+
+
+def _as_outputs(values: torch.Tensor) -> np.ndarray:
+    """In the precision of the checkpoints' outputs beside it."""
+    return values.numpy().astype(np.float16 if values.numel() >= FLOAT16_FROM else np.float32)
 
 
 def _names(references: xr.Dataset) -> set[str]:

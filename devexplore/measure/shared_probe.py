@@ -18,7 +18,12 @@ from devexplore.measure.subject import Subject
 from devexplore.run import Run
 
 
-def share_probe(runs: Sequence[Run], kind: str | None = None, progress: Progress | None = None) -> list[Run]:
+def share_probe(
+    runs: Sequence[Run],
+    kind: str | None = None,
+    progress: Progress | None = None,
+    sketch: int | None = None,
+) -> list[Run]:
     """Give every run outputs, and reference predictors, on the probe of the first; returns the runs.
 
     What is there already is not computed again. Outputs on another run's probe lie in ``on_probe/<id>`` of
@@ -27,6 +32,8 @@ def share_probe(runs: Sequence[Run], kind: str | None = None, progress: Progress
 
     Args:
         kind: which outputs; default the system's first choice.
+        sketch: keep so many numbers of each checkpoint instead of all (``Outputs.sketch``); default as many
+            as the first run keeps where it holds nothing but a sketch.
         progress: told ``(checkpoints done, checkpoints in all, what)`` for each run.
 
     Raises:
@@ -37,26 +44,28 @@ def share_probe(runs: Sequence[Run], kind: str | None = None, progress: Progress
         raise InvalidSpec("expected at least one run, got none")
     cpu = torch.device("cpu")
     first = Subject(runs[0], cpu)
-    kind = Outputs(kind).chosen(first)
+    kind = Outputs(kind, sketch).chosen(first)
+    sketch = sketch if sketch is not None else _sketch_of(runs[0], kind)
     if not runs[0].has(schema.PROBE):
         with runs[0].output_store() as store:
             write_probe(store, first)
         runs[0].refresh()
     probe = runs[0].probe_id
+    reporter = reporting(progress) if progress is not None else silent
     for run in runs:
-        subject = Subject(run, cpu)
-        prefix = ""
-        if not (run.has(schema.PROBE) and run.probe_id == probe):
+        subject, prefix, outputs = Subject(run, cpu), "", Outputs(kind, sketch)
+        own = run.has(schema.PROBE) and run.probe_id == probe
+        if not own:
             _require_alike(first, subject)
             subject.probe_batch = first.probe_batch
             prefix = f"{schema.ON_PROBE}/{probe}/"
-            with run.output_store() as store:
-                sweep(
-                    store, subject, _OutputsOn(kind, probe=probe), reporting(progress) if progress else silent
-                )
-            run.refresh()
-        else:
+            outputs = _OutputsOn(kind, sketch, probe)
+        if own and sketch is None:
             ensure_outputs(run, kind, progress)
+        else:
+            with run.output_store() as store:
+                sweep(store, subject, outputs, reporter)
+            run.refresh()
         if lacking(subject, kind, prefix):
             with run.output_store() as store:
                 write_references(subject, store, kind, prefix)
@@ -81,6 +90,15 @@ class _OutputsOn(Outputs):
 
     def _below(self, groups: Mapping) -> dict:
         return {f"{schema.ON_PROBE}/{self.probe}/{name}": content for name, content in groups.items()}
+
+
+def _sketch_of(run: Run, kind: str) -> int | None:
+    """Size of the run's sketched outputs; None where it has whole ones, or none at all."""
+    whole = f"{schema.OUTPUTS}/{kind}"
+    group = f"{whole}{schema.SKETCH}"
+    if run.has(whole) or not run.has(group):
+        return None
+    return int(run.dataset(group)["output"].attrs[schema.SKETCHED])
 
 
 def _require_alike(first: Subject, other: Subject) -> None:

@@ -192,7 +192,7 @@ def test_errors_say_what_to_do():
         joint_dynamics([])
     with pytest.raises(InvalidSpec, match="n_components"):
         joint_dynamics([run], n_components=0)
-    with pytest.raises(NotMeasured, match=r"kind 'logits' in every run \(a: log_probs\)"):
+    with pytest.raises(NotMeasured, match=r"kind 'logits' in every run \(a: outputs/log_probs\)"):
         joint_dynamics([run], kind="logits")
     smaller = planted(curve())
     smaller.held["outputs/log_probs"] = smaller.held["outputs/log_probs"].isel(vocab=slice(3))

@@ -133,6 +133,26 @@ def test_runs_on_one_probe_have_joint_dynamics_with_their_predictors(name, anoth
     assert joint.attrs["references"] == ""
 
 
+def test_sketched_runs_have_the_joint_dynamics_of_whole_ones_to_the_sketchs_error(another):
+    changes = {"steps": 200, "linear_checkpoints": 10}
+    runs = [another("deep_linear", name, seed, **changes) for name, seed in (("a", 0), ("b", 1))]
+    again = [another("deep_linear", name, seed, **changes) for name, seed in (("c", 0), ("d", 1))]
+    dx.measure(again[0], [dx.Outputs(sketch=4000)], progress=False)
+    sketched = dx.joint_dynamics(dx.share_probe(again))  # as the first is kept
+    whole = dx.joint_dynamics(dx.share_probe(runs))
+    assert (sketched.attrs["sketched"], sketched.attrs["n_features"]) == (4000, 6)
+    assert "sketched" not in whole.attrs
+    # Six features among 4,000 places do not meet: nothing but float32 is lost.
+    np.testing.assert_allclose(sketched["score"], whole["score"], atol=1e-5)
+    np.testing.assert_allclose(sketched["predictor_distance"], whole["predictor_distance"], rtol=1e-5)
+    fewer = dx.share_probe([another("deep_linear", "e", 2, **changes), again[1]], sketch=300)
+    other = another("deep_linear", "f", 2, **changes)
+    dx.share_probe([other], sketch=200)
+    assert dx.joint_dynamics(fewer).attrs["sketched"] == 300
+    with pytest.raises(InvalidSpec, match=r"sketch 300 and 200; dx\.share_probe"):
+        dx.joint_dynamics([fewer[0], other])
+
+
 def test_packing_leaves_outputs_on_other_probes_out(another, tmp_path: Path):
     runs = dx.share_probe([another("deep_linear", "a"), another("deep_linear", "b", seed=1)])
     packed = dx.open(pack_run(runs[1].path, tmp_path / "packed"))
