@@ -71,6 +71,11 @@ class StrictFiles(WrapperStore[Any]):
         super().__init__(store)
         self.path = path
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder in which the files lie; None in a zip or behind a URL."""
+        return self._store.root if isinstance(self._store, LocalStore) else None
+
     def _with_store(self, store: "ZarrStore") -> "StrictFiles":
         return StrictFiles(store, self.path)
 

@@ -1,5 +1,6 @@
 """Blocks above a megabyte lie in several files, and read as if they lay in one, in any order of rows."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,13 @@ import xarray as xr
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zarr.codecs import BytesCodec, ZstdCodec
+from zarr.storage import LocalStore
 
 from devexplore.errors import DamagedStore
 from devexplore.store import Store, Variable, provenance
+from devexplore.store.chunks import RowFiles
+from devexplore.store.files import StrictFiles
 from devexplore.store.group import _split
 
 STEPS = [40, 0, 30, 10, 20]  # as a sweep takes them: coarse to fine
@@ -75,15 +80,69 @@ def test_any_rows_are_read_as_numpy_would(path: Path, whole: xr.Variable, step, 
         np.testing.assert_array_equal(lazy.values, whole.isel(step=step, sequence=sequence).values)
 
 
-def test_one_lost_file_of_a_block_is_named(path: Path):
-    lost = path / "outputs/logits/output/c/2/1/0/0"
-    content = lost.read_bytes()
-    lost.unlink()
-    try:
-        with Store(path) as store:
-            output = store.open()["outputs/logits/output"]
-            with pytest.raises(DamagedStore, match="c/2/1/0/0"):
-                output.load()
-            np.testing.assert_array_equal(output.sel(step=40).values, block(40))
-    finally:
-        lost.write_bytes(content)
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, flip_a_bit, Path.unlink])
+def test_damage_met_by_the_fast_path_is_named_as_ever(path: Path, tmp_path: Path, damage):
+    copy = Path(shutil.copytree(path, tmp_path / "s.zarr"))
+    damage(copy / "outputs/logits/output/c/2/1/0/0")
+    with Store(copy) as store:
+        output = store.open()["outputs/logits/output"]
+        with pytest.raises(DamagedStore, match="c/2/1/0/0"):
+            output.load()
+        np.testing.assert_array_equal(output.sel(step=40).values, block(40))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_files_give_any_region_of_a_row_as_zarr_does(tmp_path_factory, data):
+    shape = data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=3))
+    chunks = [data.draw(st.integers(1, size)) for size in shape]
+    values = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("array")
+    zarr.create_array(
+        LocalStore(folder),
+        name="x",
+        shape=values.shape,
+        chunks=(1, *chunks),
+        dtype="f4",
+        compressors=ZstdCodec(),
+    )[...] = values
+    array = zarr.open_group(StrictFiles(LocalStore(folder), folder), mode="r")["x"]
+    files = RowFiles.of(array)
+    assert files is not None
+    bounds = [sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in shape]
+    region = [slice(start, stop) for start, stop in bounds]
+    expected = values[1][tuple(region)]
+    out = np.full_like(expected, np.nan)
+    files.read(1, region, out)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_files_that_we_did_not_write_so_are_left_to_zarr(tmp_path: Path):
+    def made(**how) -> zarr.Array:
+        zarr.create_array(LocalStore(tmp_path), name="x", shape=(4, 6), dtype="f4", overwrite=True, **how)
+        array = zarr.open_group(StrictFiles(LocalStore(tmp_path), tmp_path), mode="r")["x"]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    assert RowFiles.of(made(chunks=(1, 6), compressors=ZstdCodec())) is not None
+    for how in (
+        {"chunks": (2, 6), "compressors": ZstdCodec()},
+        {"chunks": (1, 6), "compressors": None},
+        {"chunks": (1, 3), "shards": (1, 6), "compressors": ZstdCodec()},
+        {"chunks": (1, 6), "compressors": ZstdCodec(), "serializer": BytesCodec(endian="big")},
+    ):
+        assert RowFiles.of(made(**how)) is None
