@@ -117,7 +117,7 @@ class _StoredArray(BackendArray):
     def _read_each(self, rows: Int[np.ndarray, " row"], rest: tuple[Any, ...]) -> np.ndarray:
         """Rows in any order, one by one: a list of rows costs Zarr thirty times as long as a slice, and
         checkpoints are measured coarse to fine, so that stored rows are never in order."""
-        shape = [np.arange(size)[part].shape for size, part in zip(self.array.shape[1:], rest, strict=True)]
+        shape = [_shape(part, size) for part, size in zip(rest, self.array.shape[1:], strict=True)]
         values = np.empty((len(rows), *itertools.chain(*shape)), self.array.dtype)
         files = RowFiles.of(self.array)
         region = [part for part in rest if isinstance(part, slice) and part.step in (None, 1)]
@@ -136,6 +136,11 @@ class _StoredArray(BackendArray):
             for _ in pool.map(read_one, range(len(rows))):
                 pass
         return values
+
+
+def _shape(part: Any, size: int) -> tuple[int, ...]:
+    """Of what a slice, a list of places or one place leaves of a dimension."""
+    return (len(range(*part.indices(size))),) if isinstance(part, slice) else np.shape(part)
 
 
 def _stored_rows(rows: Any) -> Any:
