@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 ROWS = pytest.StashKey[list[tuple[str, str, str, str]]]()
+TABLES = pytest.StashKey[dict[tuple[str, ...], list[tuple[str, ...]]]]()
 
 
 @pytest.fixture
@@ -97,14 +98,32 @@ def report(request: pytest.FixtureRequest) -> Callable[[str, str, str, str], Non
     return add
 
 
+@pytest.fixture
+def table(request: pytest.FixtureRequest) -> Callable[[tuple[str, ...], tuple[str, ...]], None]:
+    """Add a line to the table with this head that the session ends with."""
+    tables = request.config.stash.setdefault(TABLES, {})
+
+    def add(head: tuple[str, ...], row: tuple[str, ...]) -> None:
+        tables.setdefault(head, []).append(row)
+
+    return add
+
+
+def _write_table(terminalreporter: Any, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    for line in [head, ("---",) * len(head), *rows]:
+        terminalreporter.write_line("| " + " | ".join(line) + " |")
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for head, lines in config.stash.get(TABLES, {}).items():
+        terminalreporter.section("devexplore beside others")
+        _write_table(terminalreporter, head, lines)
+        terminalreporter.write_line(f"\n{_processor()}, wall time, Python {platform.python_version()}")
     rows = config.stash.get(ROWS, [])
     if not rows:
         return
     terminalreporter.section("devexplore beside devinterp")
-    lines = [("", "devexplore", "devinterp", "ratio"), ("---",) * 4, *rows]
-    for line in lines:
-        terminalreporter.write_line("| " + " | ".join(line) + " |")
+    _write_table(terminalreporter, ("", "devexplore", "devinterp", "ratio"), rows)
     versions = ", ".join(f"{name} {_version(name)}" for name in ("devexplore", "devinterp", "torch"))
     day = datetime.datetime.now(datetime.UTC).date()
     terminalreporter.write_line(
