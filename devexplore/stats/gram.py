@@ -1,5 +1,6 @@
 """Principal components from the checkpoint-by-checkpoint Gram matrix: one pass, any number of features."""
 
+import functools
 import os
 import threading
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from devexplore.errors import InvalidSpec, SchemaError
 
@@ -71,7 +72,7 @@ def products_from(
         raise InvalidSpec(f"threads must be at least 1, got {count}")
     workers: list[_Worker] = []
     at_work: list[Future[None]] = []
-    with _BLAS, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with _BLAS, _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         for block in blocks:
             if block.ndim != 2:
                 raise InvalidSpec(f"expected blocks of shape (step, feature), got {block.shape}")
@@ -91,6 +92,12 @@ def products_from(
     if not workers:
         raise InvalidSpec("expected at least one block of features, got none")
     return np.sum([worker.sum for worker in workers], axis=0)
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Found once: looking for numpy's BLAS takes ten times as long as a small matrix."""
+    return ThreadpoolController()
 
 
 class _Worker:
