@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from devexplore.analysis import essential_dynamics as essential_dynamics
+    from devexplore.analysis import find_forms as find_forms
     from devexplore.analysis import find_stages as find_stages
     from devexplore.analysis import joint_dynamics as joint_dynamics
     from devexplore.analysis import llc_change as llc_change
@@ -57,6 +58,7 @@ _HOMES = {
     "calibrate": "calibration",
     "essential_dynamics": "analysis",
     "explore": "app.explore",
+    "find_forms": "analysis",
     "find_stages": "analysis",
     "joint_dynamics": "analysis",
     "lift": "measure.lift",

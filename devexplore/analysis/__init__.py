@@ -2,6 +2,7 @@
 
 from devexplore.analysis.covariance import loss_covariance
 from devexplore.analysis.dynamics import essential_dynamics
+from devexplore.analysis.forms import find_forms
 from devexplore.analysis.joint import joint_dynamics
 from devexplore.analysis.llc_change import llc_change
 from devexplore.analysis.stages import find_stages
@@ -9,6 +10,7 @@ from devexplore.analysis.tokens import loss_change, most_changed, most_changed_t
 
 __all__ = [
     "essential_dynamics",
+    "find_forms",
     "find_stages",
     "joint_dynamics",
     "llc_change",

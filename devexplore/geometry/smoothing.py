@@ -9,6 +9,7 @@ from jaxtyping import Float
 from devexplore.errors import InvalidSpec
 
 _ROWS_AT_ONCE = 64
+_MEDIAN_OF_NORMAL = 0.6745  # of |N(0, 1)|
 
 
 class Smoothed(NamedTuple):
@@ -51,25 +52,57 @@ def smooth(
     t, points = np.asarray(t, dtype=np.float64), np.asarray(points, dtype=np.float64)
     if t.ndim != 1 or points.ndim != 2 or len(t) != len(points) or len(t) == 0:
         raise InvalidSpec(f"expected times (step,) and points (step, v), got {t.shape} and {points.shape}")
-    if not np.all(np.diff(t) >= 0):
-        raise InvalidSpec("expected times in increasing order; sort the checkpoints by step first")
-    if not bandwidth > 0 or not math.isfinite(bandwidth):
-        raise InvalidSpec(
-            f"bandwidth must be a positive number in units of the time coordinate, got {bandwidth}"
-        )
-    if degree < 1:
-        raise InvalidSpec(f"degree must be at least 1, got {degree}")
     at = t if at is None else np.asarray(at, dtype=np.float64)
-    distinct = np.unique(t)
-    degree = min(degree, len(distinct) - 1)
-    width = np.maximum(bandwidth, _reach(distinct, at, degree + 1))
+    width, degree = _widths(t, at, bandwidth, degree)
     derivatives, gain = np.zeros((4, len(at), points.shape[1])), np.zeros((len(at), 4))
     for first in range(0, len(at), _ROWS_AT_ONCE):
         rows = slice(first, first + _ROWS_AT_ONCE)
         weights = _derivative_weights(t, at[rows], width[rows], degree)
-        derivatives[:, rows] = np.einsum("krt,tv->krv", weights, points)
+        derivatives[:, rows] = weights @ points
         gain[rows] = np.linalg.norm(weights, axis=2).T
     return Smoothed(*derivatives, bandwidth=width, gain=gain)
+
+
+class Smoother(NamedTuple):
+    """``smooth`` for many curves over the same times: ``weights`` (derivative, at, step) times the points."""
+
+    weights: Float[np.ndarray, "4 at step"]
+    bandwidth: Float[np.ndarray, " at"]
+
+    def __call__(self, points: Float[np.ndarray, "step v"]) -> Smoothed:
+        gain = np.linalg.norm(self.weights, axis=2).T
+        return Smoothed(*(self.weights @ points), bandwidth=self.bandwidth, gain=gain)
+
+
+def fit_and_trace(
+    t: Float[np.ndarray, " step"], points: Float[np.ndarray, "step v"], bandwidth: float, degree: int = 3
+) -> tuple[Float[np.ndarray, "step v"], float]:
+    """Smoothed points at their own times, and the trace of the hat matrix: the number of parameters."""
+    width, degree = _widths(t, t, bandwidth, degree)
+    position, trace = np.empty_like(points), 0.0
+    for first in range(0, len(t), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        hat = _derivative_weights(t, t[rows], width[rows], degree)[0]
+        position[rows] = hat @ points
+        trace += float(np.trace(hat[:, rows]))
+    return position, trace
+
+
+def smoother(
+    t: Float[np.ndarray, " step"],
+    bandwidth: float,
+    degree: int = 3,
+    at: Float[np.ndarray, " at"] | None = None,
+) -> Smoother:
+    """The weights of ``smooth``, same conventions and errors; they take 32·at·step bytes."""
+    t = np.asarray(t, dtype=np.float64)
+    at = t if at is None else np.asarray(at, dtype=np.float64)
+    width, degree = _widths(t, at, bandwidth, degree)
+    weights = np.empty((4, len(at), len(t)))
+    for first in range(0, len(at), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        weights[:, rows] = _derivative_weights(t, at[rows], width[rows], degree)
+    return Smoother(weights, width)
 
 
 def noise_size(t: Float[np.ndarray, " step"], points: Float[np.ndarray, "step v"]) -> Float[np.ndarray, " v"]:
@@ -79,13 +112,50 @@ def noise_size(t: Float[np.ndarray, " step"], points: Float[np.ndarray, "step v"
     Zero with fewer than three points. Source: Gasser, Sroka & Jennen-Steinmetz 1986, "Residual variance and
     residual pattern in nonlinear regression", with a median for their mean.
     """
-    rows = 1 + np.flatnonzero(t[2:] > t[:-2])
-    if len(rows) == 0:
+    _, off = _pseudo_residuals(t, points)
+    if len(off) == 0:
         return np.zeros(points.shape[1])
+    return np.median(off, axis=0) / _MEDIAN_OF_NORMAL
+
+
+def local_noise(
+    t: Float[np.ndarray, " step"], points: Float[np.ndarray, "step v"], neighbours: int = 15
+) -> Float[np.ndarray, "step v"]:
+    """``noise_size`` around each point, from so many neighbours: noise may grow or fall in training."""
+    rows, off = _pseudo_residuals(t, points)
+    if len(rows) == 0:
+        return np.zeros_like(points)
+    count = min(neighbours, len(rows))
+    first = np.clip(np.searchsorted(rows, np.arange(len(t))) - count // 2, 0, len(rows) - count)
+    windows = np.lib.stride_tricks.sliding_window_view(off, count, axis=0)
+    return np.median(windows, axis=-1)[first] / _MEDIAN_OF_NORMAL
+
+
+def _pseudo_residuals(
+    t: Float[np.ndarray, " step"], points: Float[np.ndarray, "step v"]
+) -> tuple[np.ndarray, Float[np.ndarray, "inner v"]]:
+    """Inner rows, and how far each lies from the line between its neighbours, scaled to the noise's size."""
+    rows = 1 + np.flatnonzero(t[2:] > t[:-2])
     share = ((t[rows + 1] - t[rows]) / (t[rows + 1] - t[rows - 1]))[:, None]
     off = points[rows] - share * points[rows - 1] - (1 - share) * points[rows + 1]
-    scaled = np.abs(off) / np.sqrt(1 + share**2 + (1 - share) ** 2)
-    return np.median(scaled, axis=0) / 0.6745  # the median of |N(0, 1)|
+    return rows, np.abs(off) / np.sqrt(1 + share**2 + (1 - share) ** 2)
+
+
+def _widths(
+    t: Float[np.ndarray, " step"], at: Float[np.ndarray, " at"], bandwidth: float, degree: int
+) -> tuple[Float[np.ndarray, " at"], int]:
+    """The bandwidth at each place, wide enough for the degree, and the degree that the times allow."""
+    if not np.all(np.diff(t) >= 0):
+        raise InvalidSpec("expected times in increasing order; sort the checkpoints by step first")
+    if not bandwidth > 0 or not math.isfinite(bandwidth):
+        raise InvalidSpec(
+            f"bandwidth must be a positive number in units of the time coordinate, got {bandwidth}"
+        )
+    if degree < 1:
+        raise InvalidSpec(f"degree must be at least 1, got {degree}")
+    distinct = np.unique(t)
+    degree = min(degree, len(distinct) - 1)
+    return np.maximum(bandwidth, _reach(distinct, at, degree + 1)), degree
 
 
 def _derivative_weights(
