@@ -90,7 +90,7 @@ def common_cusps(
     across = extent(curve.position)
     seen = turning(curve.position, agreement.place * across)
     widths = np.maximum(curve.bandwidth, bandwidth)
-    circles = [circles_from_derivatives(*(d[:, pair] for d in curve[:3])) for pair in pairs]
+    circles = [_circles(curve, pair) for pair in pairs]
     times = np.array(_turning_times(curve, time, bandwidth))
     rows = np.minimum(np.searchsorted(time, times), len(time) - 1)
     angle = seen.angle[rows]
@@ -125,6 +125,18 @@ class _Candidate(NamedTuple):
     time: float = np.nan
     row: int = -1
     strength: float = 0.0
+
+
+def _circles(curve: Smoothed, pair: Int[np.ndarray, " 2"]) -> OsculatingCircles:
+    """Osculating circles in a plane; where the curve stops, the circle has shrunk to the point itself."""
+    position = curve.position[:, pair]
+    circles = circles_from_derivatives(position, curve.velocity[:, pair], curve.acceleration[:, pair])
+    stopped = np.isnan(circles.curvature)
+    return OsculatingCircles(
+        center=np.where(stopped[:, None], position, circles.center),
+        radius=np.where(stopped, 0.0, circles.radius),
+        curvature=np.where(stopped, np.inf, circles.curvature),
+    )
 
 
 def _turning_times(curve: Smoothed, time: Float[np.ndarray, " point"], bandwidth: float) -> list[float]:

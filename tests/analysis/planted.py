@@ -24,7 +24,7 @@ def log_spaced_steps(count: int = 200) -> np.ndarray:
 
 
 def cusp_singularities(rng: np.random.Generator, forms: int, noise: float, count: int = 200) -> Planted:
-    """The velocity passes through zero at the planted times: (τ², τ³) in a suitable basis, and on smoothly."""
+    """The velocity passes through zero at the planted times: like (τ², τ³), and on smoothly."""
     times = _apart(rng, forms)
     speed = np.prod([np.tanh((FINE - t) / 0.1) for t in times], axis=0)
     return _planted(rng, speed[:, None] * _wandering(rng), times, noise, count)
