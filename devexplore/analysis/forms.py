@@ -44,7 +44,7 @@ _SHARPENING = 0.5
 _DENSE = 600
 _RESAMPLES = 100
 _NORMAL_90 = 1.645
-_SPACING_SHARE = 0.06
+_SPACING_SHARE = 0.05
 """Where a turn lies between two checkpoints is not known; its standard error in units of their spacing."""
 
 

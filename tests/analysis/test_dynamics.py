@@ -170,3 +170,20 @@ def test_errors_say_what_to_do() -> None:
     )
     with pytest.raises(SchemaError, match=r"rows \[0\]"):
         essential_dynamics(broken)
+
+
+@pytest.mark.slow
+def test_the_intervals_of_vertices_hold_the_truth_nine_times_in_ten() -> None:
+    held, total, support = 0, 0, []
+    for seed in range(60):
+        ed = essential_dynamics(outputs(ellipse(), noise=0.3, seed=seed), n_components=2)
+        angle = 0.4 + 1.05 * 2 * np.pi * np.log1p(
+            np.stack([ed.vertex_step_low, ed.vertex_step_high])
+        ) / np.log1p(14_000)
+        for truth in np.pi / 2 * np.arange(2, 5):  # the first lies where checkpoints are sparse
+            near = np.flatnonzero(np.abs(angle.mean(axis=0) - truth) < np.pi / 4)
+            total += 1
+            held += any(angle[0, i] <= truth <= angle[1, i] for i in near)
+        support.append(float(ed.vertex_support.mean()))
+    assert 0.8 <= held / total <= 0.97, held / total
+    assert np.mean(support) > 0.8
