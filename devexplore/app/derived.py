@@ -1,7 +1,8 @@
 """What the page derives from a run: read once, computed once, shared by all browser sessions.
 
-Losses, LLC and metrics are read when asked for. Stages take seconds, and essential dynamics may need a
-forward pass at every checkpoint on first opening: each is a ``Job`` in the background that a page can poll.
+Losses, LLC and metrics are read when asked for. Stages take seconds, essential dynamics may need a forward
+pass at every checkpoint on first opening, and forms some seconds more: each is a ``Job`` in the background
+that a page can poll.
 """
 
 import threading
@@ -17,6 +18,7 @@ import xarray as xr
 
 from devexplore import schema
 from devexplore.analysis.dynamics import essential_dynamics
+from devexplore.analysis.forms import find_forms
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
 from devexplore.errors import DevexploreError
@@ -129,6 +131,14 @@ class DerivedRun:
     def dynamics(self) -> Job:
         """Essential dynamics."""
         return self._job("dynamics", self._compute_dynamics)
+
+    @property
+    def forms(self) -> Job | None:
+        """Forms, sought once essential dynamics are there; None before that, and where those failed."""
+        dynamics = self.dynamics.future
+        if not dynamics.done() or dynamics.exception() is not None:
+            return None
+        return self._job("forms", lambda _: find_forms(dynamics.result()))
 
     def start(self) -> tuple[Job, Job]:
         """Both jobs, running from now on if they were not yet."""

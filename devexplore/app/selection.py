@@ -24,6 +24,7 @@ class Selection(param.Parameterized):
     circles = param.Boolean(True, doc="Osculating circles.")
     evolute = param.Boolean(True, doc="Centres of the osculating circles.")
     vertices = param.Boolean(False, doc="Vertices of the curve and cusps of the evolute.")
+    forms = param.Boolean(True, doc="Forms, and turns that no random walk makes.")
     raw = param.Boolean(False, doc="Raw scores behind the smooth curve.")
     change = param.Selector(
         default="stage",

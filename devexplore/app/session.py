@@ -18,9 +18,11 @@ from devexplore.app.selection import Selection
 from devexplore.views import timeline as timeline_view
 from devexplore.views import tokens as tokens_view
 from devexplore.views import trajectory as trajectory_view
+from devexplore.views.form_marks import any_form
 from devexplore.views.refined import refined_row
 from devexplore.views.stages import StageMark, chips, stage_marks
 from devexplore.views.style import THEMES, Theme
+from devexplore.views.trajectory_space import space
 
 POLL_MS = 250
 
@@ -87,12 +89,18 @@ class Session:
         return stages, str(stages.attrs.get("note", ""))
 
     def show_run(self) -> None:
-        """Fill every pane for the chosen run; stages and essential dynamics may come later."""
+        """Fill every pane for the chosen run; stages, essential dynamics and forms may come later."""
         self._waiting = {job: job.future.done() for job in self.derived.start()}
+        self._wait_for_forms()
         self._show_staged()
         self._show_dynamics()
         if self._poll is None and not all(self._waiting.values()):
             self._poll = pn.state.add_periodic_callback(self._look_at_jobs, period=POLL_MS)
+
+    def _wait_for_forms(self) -> None:
+        job = self.derived.forms
+        if job is not None:
+            self._waiting.setdefault(job, job.future.done())
 
     def _show_staged(self) -> None:
         """Fill all that knows of stages and costs little."""
@@ -115,6 +123,7 @@ class Session:
         stages, dynamics = self.derived.stages, self.derived.dynamics
         new = [job for job, known in self._waiting.items() if not known and job.future.done()]
         self._waiting |= dict.fromkeys(new, True)
+        self._wait_for_forms()
         if stages in new:
             self._show_staged()
         if new:
@@ -124,6 +133,17 @@ class Session:
         if all(self._waiting.values()):
             self._poll.stop()
             self._poll = None
+
+    def _found_forms(self) -> tuple[xr.Dataset | None, str]:
+        """The forms if they are found, and what is known of them in words."""
+        job = self.derived.forms
+        if job is None or not job.future.done():
+            return None, "being sought beside random walks …"
+        error = job.future.exception()
+        if error is not None:  # whatever it was: the trajectory does not need its forms
+            return None, f"cannot be sought: {error}"
+        forms = job.future.result()
+        return forms, forms.attrs["conclusion"]
 
     def _say_progress(self, job: Job) -> None:
         said = {"done": job.done, "total": job.total, "text": job.text, "seconds": job.seconds_left}
@@ -262,18 +282,22 @@ class Session:
         if dynamics.sizes["component"] < 3:
             return message("Too few checkpoints for a trajectory", "Three components need at least four.")
         stages, theme = self.stages(), self.theme
+        forms, conclusion = self._found_forms()
         show = [
-            layer for layer in ("circles", "evolute", "vertices", "raw") if getattr(self.selection, layer)
+            layer
+            for layer in ("circles", "evolute", "vertices", "forms", "raw")
+            if getattr(self.selection, layer)
         ]
         show.append(self.selection.colour if stages else "step")
         names = trajectory_view.plane_names(dynamics)
         return {
-            "space": trajectory_view.space(dynamics, stages, theme, show),
-            "planes": [trajectory_view.plane(dynamics, name, stages, theme, show) for name in names],
+            "space": space(dynamics, stages, theme, show, forms),
+            "planes": [trajectory_view.plane(dynamics, name, stages, theme, show, forms) for name in names],
             "follow": trajectory_view.follow(dynamics),
             "cusps": trajectory_view.cusp_steps(dynamics),
-            "caption": trajectory_view.caption(dynamics),
+            "caption": trajectory_view.caption(dynamics, conclusion),
             "has_stages": bool(stages),
+            "has_forms": forms is not None and any_form(forms),
             "time": list(theme.time),
         }
 

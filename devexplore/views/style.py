@@ -33,12 +33,16 @@ class Theme(NamedTuple):
     fell: str
     rose: str
     circle: str
+    circle_in_space: str
     evolute: str
     evolute_line: str
     raw: str
     uncertainty: str
     doubtful: str
     subtracted: str
+    form: str
+    form_ground: str
+    form_band: str
     time: tuple[str, ...]
     runs: tuple[str, ...]
 
@@ -62,12 +66,16 @@ LIGHT: Final = Theme(
     fell="#c62f2b",
     rose="#2b62c9",
     circle="rgba(60, 66, 76, 0.13)",
+    circle_in_space="#b4b9c0",
     evolute="#16181b",
     evolute_line="rgba(22, 24, 27, 0.35)",
     raw="rgba(86, 93, 103, 0.45)",
     uncertainty="rgba(22, 24, 27, 0.15)",
     doubtful="#7a4fbf",
     subtracted="#0f8a7e",
+    form="#007a45",
+    form_ground="rgba(0, 122, 69, 0.07)",
+    form_band="rgba(0, 122, 69, 0.38)",
     time=("#2d1a8c", "#7a1fa2", "#c23b76", "#ea7a4b", "#f4b13d"),
     runs=("#44598a", "#d07810", "#00a096", "#6314ad", "#6d0b31", "#866439"),
 )
@@ -91,12 +99,16 @@ DARK: Final = Theme(
     fell="#e8574f",
     rose="#4f8df2",
     circle="rgba(200, 206, 216, 0.13)",
+    circle_in_space="#474d56",
     evolute="#eceef1",
     evolute_line="rgba(236, 238, 241, 0.4)",
     raw="rgba(162, 170, 181, 0.45)",
     uncertainty="rgba(236, 238, 241, 0.18)",
     doubtful="#b99af0",
     subtracted="#35b5a6",
+    form="#3fdc8f",
+    form_ground="rgba(63, 220, 143, 0.08)",
+    form_band="rgba(63, 220, 143, 0.38)",
     time=("#7d6bf0", "#b455d6", "#e05a97", "#f38d5f", "#f8c65a"),
     runs=("#2a80ff", "#ff9f17", "#76ffe7", "#a28cc8", "#e2445f", "#ffffa7"),
 )

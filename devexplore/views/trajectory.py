@@ -1,11 +1,10 @@
-"""The developmental trajectory: the curve in PC1–3 and in each plane, with circles, evolute and cusps.
+"""The developmental trajectory in each plane of two components, with circles, evolute, cusps and forms.
 
 Every figure carries all its layers as traces tagged ``meta.layer``; which are visible is the viewer's choice
 (``visible`` at the start, restyled on the page), so switching a layer never rebuilds a figure.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,24 @@ import plotly.graph_objects as go
 import xarray as xr
 from jaxtyping import Float
 
+from devexplore.views import form_marks
 from devexplore.views.axes import axis, base_layout, log_step, padded, step_label
 from devexplore.views.stages import StageMark, stage_index
 from devexplore.views.style import SIZES, Theme
+from devexplore.views.trajectory_layers import (
+    ROUND,
+    apart,
+    columns,
+    flat,
+    parts,
+    shown,
+    spread,
+    time_scale,
+    xyz,
+)
 
 CIRCLES = 56
 """How many osculating circles are drawn in a plane: evenly spread over the checkpoints."""
-
-ROUND = np.linspace(0.0, 2.0 * np.pi, 73)
-
-HOVER_3D = "step %{customdata:,}<br>PC1 %{x:.3g} · PC2 %{y:.3g} · PC3 %{z:.3g}<extra></extra>"
-
-LAYERS = ("stage", "step", "raw", "circles", "evolute", "vertices")
 
 
 def component_title(dynamics: xr.Dataset, component: int) -> str:
@@ -33,8 +38,8 @@ def component_title(dynamics: xr.Dataset, component: int) -> str:
     return f"PC{component} ({share:.1%})"
 
 
-def caption(dynamics: xr.Dataset) -> str:
-    """What a reader must know beside the picture: output kind, variance, smoothing."""
+def caption(dynamics: xr.Dataset, forms: str = "") -> str:
+    """What a reader must know beside the picture: output kind, variance, smoothing, and about ``forms``."""
     share = float(dynamics["explained_variance_ratio"].sel(component=[1, 2, 3]).sum())
     steps = dynamics["step"].values
     kind = str(dynamics.attrs.get("output_kind", "outputs")).replace("_", " ")
@@ -45,6 +50,7 @@ def caption(dynamics: xr.Dataset) -> str:
     return (
         f"PCA of {kind} over {steps.size} checkpoints, steps {steps[0]:,}–{steps[-1]:,}; "
         f"three components hold {share:.0%} of the variance. Smoothing: {smoothing}."
+        + (f" Forms: {forms}." if forms else "")
     )
 
 
@@ -58,19 +64,25 @@ def plane_names(dynamics: xr.Dataset) -> list[str]:
 
 
 def plane(
-    dynamics: xr.Dataset, name: str, stages: Sequence[StageMark], theme: Theme, show: Sequence[str]
+    dynamics: xr.Dataset,
+    name: str,
+    stages: Sequence[StageMark],
+    theme: Theme,
+    show: Sequence[str],
+    forms: xr.Dataset | None = None,
 ) -> go.Figure:
     """One plane, drawn with equal scales so that circles are round.
 
     Layers: raw scores, osculating circles (those that the plane can show), evolute (the circles' centres),
-    vertices on the curve with their cusps on the evolute, and the smooth curve coloured by stage or by step.
+    vertices on the curve with their cusps on the evolute, the smooth curve coloured by stage or by step, and,
+    where ``forms`` (of ``find_forms``) are given, these and the turns that no random walk makes.
     """
     first, second = (int(c) for c in dynamics["plane_component"].sel(plane=name).values)
-    smooth = _pair(dynamics["smooth_score"], first, second)
-    raw = _pair(dynamics["score"], first, second)
-    curve = _pair(dynamics["curve_score"], first, second)
+    smooth = columns(dynamics["smooth_score"], (first, second))
+    raw = columns(dynamics["score"], (first, second))
+    curve = columns(dynamics["curve_score"], (first, second))
     steps = dynamics["step"].values
-    window = _window(np.concatenate([smooth, raw]))
+    window = _window(np.concatenate([smooth, raw, form_marks.form_places(forms, (first, second))]))
     center = dynamics["center"].sel(plane=name).transpose("step", "axis").values
     radius = dynamics["radius"].sel(plane=name).values
 
@@ -79,13 +91,17 @@ def plane(
         _circles(center, radius, window, theme),
         _evolute(center, steps, window, theme),
     ]
+    if forms is not None:
+        traces += form_marks.ground(forms, dynamics, (first, second), theme)
     traces += _curve(curve, dynamics["curve_step"].values, stages, theme)
     traces += [
         _checkpoints(smooth, steps, stages, theme, (first, second)),
         *_vertices(dynamics, name, theme),
     ]
+    if forms is not None:
+        traces += form_marks.marks(forms, dynamics, (first, second), theme)
     figure = go.Figure(
-        [_shown(trace, show) for trace in traces],
+        [shown(trace, show) for trace in traces],
         layout=base_layout(
             theme, margin={"l": 50, "r": 16, "t": 8, "b": 38}, hovermode="closest", dragmode="pan"
         ),
@@ -108,88 +124,12 @@ def plane(
     return figure
 
 
-def space(dynamics: xr.Dataset, stages: Sequence[StageMark], theme: Theme, show: Sequence[str]) -> go.Figure:
-    """The smooth curve in PC1–3; the last trace is the marker of the current step."""
-    smooth = dynamics["smooth_score"].sel(component=[1, 2, 3]).transpose("step", "component").values
-    raw = dynamics["score"].sel(component=[1, 2, 3]).transpose("step", "component").values
-    curve = dynamics["curve_score"].sel(component=[1, 2, 3]).transpose("curve", "component").values
-    curve_step, steps = dynamics["curve_step"].values, dynamics["step"].values
-    traces: list[go.Scatter3d] = []
-    for mark, part in _parts(curve_step, stages):
-        colour = mark.colour if mark else theme.muted
-        traces.append(_path(curve[part], colour, "stage"))
-    timed = {"color": log_step(curve_step), "colorscale": _time_scale(theme), "width": 5}
-    traces.append(_path(curve, timed, "step"))
-    traces.append(
-        go.Scatter3d(
-            **_xyz(raw),
-            mode="markers",
-            marker={"size": 2, "color": theme.raw},
-            hoverinfo="skip",
-            meta={"layer": "raw"},
-        )
-    )
-    for layer, colours in (
-        ("stage", {"color": _point_colours(steps, stages, theme)}),
-        ("step", {"color": log_step(steps), "colorscale": _time_scale(theme)}),
-    ):
-        traces.append(
-            go.Scatter3d(
-                **_xyz(smooth),
-                mode="markers",
-                marker={"size": 3, **colours},
-                customdata=steps,
-                hovertemplate=HOVER_3D,
-                meta={"layer": layer},
-            )
-        )
-    traces.append(
-        go.Scatter3d(
-            **_xyz(smooth[-1:]),
-            mode="markers",
-            marker={"size": 7, "color": theme.ink, "line": {"color": theme.surface, "width": 2}},
-            hoverinfo="skip",
-            meta={"layer": "now"},
-        )
-    )
-    figure = go.Figure([_shown(trace, show) for trace in traces])
-    walls = [padded(np.concatenate([smooth[:, i], raw[:, i]])) for i in range(3)]
-    figure.update_layout(
-        base_layout(
-            theme,
-            margin={"l": 0, "r": 0, "t": 0, "b": 0},
-            scene={
-                "uirevision": "devexplore",
-                "aspectmode": "cube",
-                "camera": {"eye": {"x": 1.55, "y": 1.55, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.08}},
-                **{
-                    f"{letter}axis": {
-                        "range": walls[i],
-                        "title": {
-                            "text": component_title(dynamics, i + 1),
-                            "font": {"size": SIZES["small"], "color": theme.ink},
-                        },
-                        "gridcolor": theme.line,
-                        "zeroline": False,
-                        "showbackground": False,
-                        "showspikes": False,
-                        "nticks": 4,
-                        "tickfont": {"size": 10, "color": theme.faint},
-                    }
-                    for i, letter in enumerate("xyz")
-                },
-            },
-        )
-    )
-    return figure
-
-
 def follow(dynamics: xr.Dataset) -> dict[str, Any]:
     """What the marker and the current osculating circle need at each checkpoint."""
     planes = []
     for name in plane_names(dynamics):
         first, second = (int(c) for c in dynamics["plane_component"].sel(plane=name).values)
-        smooth = _pair(dynamics["smooth_score"], first, second)
+        smooth = columns(dynamics["smooth_score"], (first, second))
         center = dynamics["center"].sel(plane=name).transpose("step", "axis").values
         planes.append(
             {
@@ -201,8 +141,8 @@ def follow(dynamics: xr.Dataset) -> dict[str, Any]:
                 "radius": dynamics["radius"].sel(plane=name).values,
             }
         )
-    xyz = dynamics["smooth_score"].sel(component=[1, 2, 3]).transpose("step", "component").values
-    return {"step": dynamics["step"].values.astype(float), "planes": planes, **_xyz(xyz)}
+    space = columns(dynamics["smooth_score"], (1, 2, 3))
+    return {"step": dynamics["step"].values.astype(float), "planes": planes, **xyz(space)}
 
 
 def cusp_steps(dynamics: xr.Dataset) -> list[float]:
@@ -211,57 +151,24 @@ def cusp_steps(dynamics: xr.Dataset) -> list[float]:
     return sorted({round(float(step)) for step in dynamics["vertex_step"].values[inside]})
 
 
-def _pair(scores: xr.DataArray, first: int, second: int) -> Float[np.ndarray, "point 2"]:
-    return scores.sel(component=[first, second]).transpose(..., "component").values.astype(float)
-
-
-def _xyz(points: Float[np.ndarray, "point 3"]) -> dict[str, np.ndarray]:
-    return {"x": points[:, 0], "y": points[:, 1], "z": points[:, 2]}
-
-
 def _window(points: Float[np.ndarray, "point 2"]) -> tuple[tuple[float, float], tuple[float, float]]:
     return padded(points[:, 0], 0.09), padded(points[:, 1], 0.09)
-
-
-def _shown(trace: Any, show: Sequence[str]) -> Any:
-    layer = trace.meta["layer"]
-    return trace.update(visible=layer in show or layer not in LAYERS)
-
-
-def _parts(curve_step: np.ndarray, stages: Sequence[StageMark]) -> list[tuple[StageMark | None, np.ndarray]]:
-    """Index ranges of the dense curve by stage; neighbouring parts share a point so that no gap shows."""
-    index = stage_index(curve_step, list(stages))
-    breaks = np.flatnonzero(np.diff(index)) + 1
-    edges = [0, *breaks.tolist(), index.size]
-    return [
-        (stages[index[a]] if index[a] >= 0 else None, np.arange(a, min(b + 1, index.size)))
-        for a, b in pairwise(edges)
-    ]
 
 
 def _curve(
     curve: Float[np.ndarray, "curve 2"], curve_step: np.ndarray, stages: Sequence[StageMark], theme: Theme
 ) -> list[go.Scatter]:
     traces = []
-    for mark, part in _parts(curve_step, stages):
+    for mark, part in parts(curve_step, stages):
         line = {"color": mark.colour if mark else theme.muted, "width": 2.6}
-        traces.append(_flat(curve[part], "stage", mode="lines", line=line))
-    marker = {"size": 4.6, "color": log_step(curve_step), "colorscale": _time_scale(theme)}
-    traces.append(_flat(curve, "step", mode="markers", marker=marker))
+        traces.append(flat(curve[part], "stage", mode="lines", line=line))
+    marker = {"size": 4.6, "color": log_step(curve_step), "colorscale": time_scale(theme)}
+    traces.append(flat(curve, "step", mode="markers", marker=marker))
     return traces
 
 
-def _flat(points: Float[np.ndarray, "point 2"], layer: str, **style: Any) -> go.Scatter:
-    return go.Scatter(x=points[:, 0], y=points[:, 1], hoverinfo="skip", meta={"layer": layer}, **style)
-
-
-def _path(points: Float[np.ndarray, "point 3"], line: Any, layer: str) -> go.Scatter3d:
-    style = line if isinstance(line, dict) else {"color": line, "width": 5}
-    return go.Scatter3d(**_xyz(points), mode="lines", line=style, hoverinfo="skip", meta={"layer": layer})
-
-
 def _raw(raw: Float[np.ndarray, "step 2"], theme: Theme) -> go.Scatter:
-    return _flat(raw, "raw", mode="markers", marker={"size": 3.5, "color": theme.raw})
+    return flat(raw, "raw", mode="markers", marker={"size": 3.5, "color": theme.raw})
 
 
 def _checkpoints(
@@ -292,13 +199,10 @@ def _circles(center: np.ndarray, radius: np.ndarray, window: tuple, theme: Theme
     (left, right), (low, high) = window
     reach = float(np.hypot(right - left, high - low))
     visible = np.isfinite(radius) & (radius > 0) & (radius < 2 * reach)
-    chosen = np.flatnonzero(visible)
-    if chosen.size > CIRCLES:
-        chosen = chosen[np.unique(np.linspace(0, chosen.size - 1, CIRCLES).round().astype(int))]
-    gap = np.full((chosen.size, 1), np.nan)
-    x = np.hstack([center[chosen, :1] + radius[chosen, None] * np.cos(ROUND), gap]).ravel()
-    y = np.hstack([center[chosen, 1:] + radius[chosen, None] * np.sin(ROUND), gap]).ravel()
-    return _flat(np.stack([x, y], axis=1), "circles", mode="lines", line={"color": theme.circle, "width": 1})
+    chosen = spread(np.flatnonzero(visible), CIRCLES)
+    around = np.stack([np.cos(ROUND), np.sin(ROUND)], axis=1)
+    circles = apart([center[i] + radius[i] * around for i in chosen], 2)
+    return flat(circles, "circles", mode="lines", line={"color": theme.circle, "width": 1})
 
 
 def _evolute(center: np.ndarray, steps: np.ndarray, window: tuple, theme: Theme) -> go.Scatter:
@@ -324,6 +228,12 @@ def _evolute(center: np.ndarray, steps: np.ndarray, window: tuple, theme: Theme)
 def _vertices(dynamics: xr.Dataset, name: str, theme: Theme) -> list[go.Scatter]:
     here = dynamics["vertex_plane"].values.astype(str) == name
     steps = dynamics["vertex_step"].values[here]
+    low, high = (dynamics[f"vertex_step_{end}"].values[here] for end in ("low", "high"))
+    support = dynamics["vertex_support"].values[here]
+    certainty = [
+        f"90 %: {step_label(a)}–{step_label(b)}<br>there in {share:.0%} of redrawn noise"
+        for a, b, share in zip(low, high, support, strict=True)
+    ]
     marks = []
     for what, symbol, size in (("vertex_point", "circle-open", 9), ("cusp", "diamond", 8)):
         points = dynamics[what].transpose("vertex", "axis").values[here]
@@ -340,17 +250,12 @@ def _vertices(dynamics: xr.Dataset, name: str, theme: Theme) -> list[go.Scatter]
                     "line": {"width": 1.4, "color": theme.ink},
                 },
                 customdata=np.round(steps),
-                text=[f"{word}, step {step_label(step)}" for step in steps],
+                text=[
+                    f"{word}, step {step_label(at)}<br>{said}"
+                    for at, said in zip(steps, certainty, strict=True)
+                ],
                 hovertemplate="%{text}<extra></extra>",
                 meta={"layer": "vertices"},
             )
         )
     return marks
-
-
-def _point_colours(steps: np.ndarray, stages: Sequence[StageMark], theme: Theme) -> list[str]:
-    return [stages[i].colour if i >= 0 else theme.muted for i in stage_index(steps, list(stages))]
-
-
-def _time_scale(theme: Theme) -> list[list[Any]]:
-    return [[i / (len(theme.time) - 1), colour] for i, colour in enumerate(theme.time)]

@@ -60,13 +60,19 @@ def losses():
 
 @pytest.fixture
 def dynamics():
-    """Ellipse (a, b) = (3, 2) in PC1–PC2 with its exact circles; straight lines would have radius ∞."""
+    """Ellipse (a, b) = (3, 2) in PC1–PC2 with its exact circles; straight lines would have radius ∞. In space
+    every circle has radius 1, and its centre lies across the tangent.
+    """
     angle = np.linspace(0.3, 5.5, 40)
     points = np.stack([3 * np.cos(angle), 2 * np.sin(angle), 0.5 * np.sin(2 * angle)], axis=1)
     step = np.linspace(0, 9_999, 40).round().astype(int)
     speed = np.sqrt(9 * np.sin(angle) ** 2 + 4 * np.cos(angle) ** 2)
     radius = speed**3 / 6
     center = np.stack([5 / 3 * np.cos(angle) ** 3, -5 / 2 * np.sin(angle) ** 3], axis=1)
+    tangent = np.stack([-3 * np.sin(angle), 2 * np.cos(angle), np.cos(2 * angle)], axis=1)
+    tangent = np.hstack([tangent, np.zeros((40, 1))]) / np.linalg.norm(tangent, axis=1, keepdims=True)
+    across = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) / np.hypot(*tangent.T[:2])[:, None]
+    four = np.hstack([points, points[:, :1]])
     names = ["PC1–PC2", "PC1–PC3", "PC2–PC3", "PC1–PC4"]
     radii = np.stack([radius, radius, np.full(40, np.inf), radius], axis=1)
     return xr.Dataset(
@@ -75,10 +81,16 @@ def dynamics():
             "smooth_score": (("step", "component"), np.hstack([points, points[:, :1]])),
             "explained_variance_ratio": ("component", [0.7, 0.2, 0.05, 0.01]),
             "plane_component": (("plane", "axis"), [[1, 2], [1, 3], [2, 3], [1, 4]]),
+            "tangent": (("step", "component"), tangent),
+            "space_center": (("step", "component"), four + np.hstack([across, np.zeros((40, 2))])),
+            "space_radius": ("step", np.ones(40)),
             "center": (("step", "plane", "axis"), np.stack([center] * 4, axis=1)),
             "radius": (("step", "plane"), radii),
             "curvature": (("step", "plane"), 1 / radii),
             "vertex_step": ("vertex", [2500.0, 7000.4, 5000.0]),
+            "vertex_step_low": ("vertex", [2300.0, 6900.0, 4900.0]),
+            "vertex_step_high": ("vertex", [2800.0, 7200.0, 5100.0]),
+            "vertex_support": ("vertex", [0.94, 1.0, 0.5]),
             "vertex_plane": ("vertex", ["PC1–PC2", "PC1–PC2", "PC1–PC4"]),
             "vertex_point": (("vertex", "axis"), [[0.0, 2.0], [-3.0, 0.0], [0.0, 0.0]]),
             "cusp": (("vertex", "axis"), [[0.0, -2.5], [-5 / 3, 0.0], [0.0, 0.0]]),
@@ -92,4 +104,43 @@ def dynamics():
         },
         coords={"step": step, "component": [1, 2, 3, 4], "plane": names},
         attrs={"output_kind": "log_probs", "smoothing": "local cubic, bandwidth 0.3"},
+    )
+
+
+@pytest.fixture
+def forms():
+    """One form at step 5,000; a turn at 2,500 that beats the null but whose planes do not agree; one that
+    random walks make as well.
+    """
+    names = ["PC1–PC2", "PC1–PC3", "PC2–PC3"]
+    place = np.array([-2.0, 0.5, 0.1])
+    own = np.array([[-2.1, 0.5], [-2.0, 0.3], [0.5, 0.1]])
+    return xr.Dataset(
+        {
+            "step": ("form", [5000.0]),
+            "step_low": ("form", [4600.0]),
+            "step_high": ("form", [5500.0]),
+            "coordinates": (("form", "component"), place[None]),
+            "residual": ("form", [0.021]),
+            "strength": ("form", [0.3]),
+            "angle": ("form", [120.0]),
+            "p_value": ("form", [0.05]),
+            "plane_step": (("form", "plane"), [[4900.0, 5000.0, 5200.0]]),
+            "plane_center": (("form", "plane", "axis"), own[None]),
+            "turn_step": ("turn", [2500.0, 5000.0, 8000.0]),
+            "turn_angle": ("turn", [80.0, 120.0, 20.0]),
+            "turn_residual": ("turn", [0.31, 0.021, np.nan]),
+            "turn_strength": ("turn", [0.2, 0.3, 0.05]),
+            "turn_p_value": ("turn", [0.1, 0.05, 0.9]),
+            "surrogate_strength": ("surrogate", np.linspace(0.0, 0.19, 19)),
+            "surrogate_turn_strength": ("surrogate", np.linspace(0.02, 0.21, 19)),
+        },
+        coords={"component": [1, 2, 3], "plane": names, "axis": ["x", "y"]},
+        attrs={
+            "tolerance": 0.05,
+            "extent": 6.0,
+            "min_turn": 30.0,
+            "max_p": 0.1,
+            "conclusion": "1 turn with cusps that agree; 1 with p ≤ 0.1 against 19 random walks",
+        },
     )

@@ -6,7 +6,7 @@ const KEYS = [
   ["← →", "one checkpoint back, on"],
   ["Shift ← →", "previous, next stage boundary or cusp"],
   ["Space", "play, pause"],
-  ["c  e  v  r", "circles, evolute, vertices, raw points"],
+  ["c  e  v  f  r", "circles, evolute, vertices, forms, raw points"],
   ["s", "colour by stage or by step"],
   ["[  ]", "in the tokens: previous, next token"],
   ["t", "light, dark"],
@@ -90,7 +90,7 @@ function render({model, el}) {
   const onKey = event => {
     const node = event.composedPath()[0];
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(node) || help.open || !bus.ready) return;
-    const flips = {c: "circles", e: "evolute", v: "vertices", r: "raw"};
+    const flips = {c: "circles", e: "evolute", v: "vertices", f: "forms", r: "raw"};
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       const by = event.key === "ArrowLeft" ? -1 : 1;
       if (event.shiftKey) player.jump(by); else bus.goTo(bus.index + by);

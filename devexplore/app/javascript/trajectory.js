@@ -5,6 +5,7 @@ const LAYERS = [
   ["circles", "circles", "c", "Osculating circles: where the curve bends as this circle does"],
   ["evolute", "evolute", "e", "Evolute: the centres of the osculating circles"],
   ["vertices", "vertices", "v", "Vertices of the curve, and the evolute's cusps"],
+  ["forms", "forms", "f", "Forms (stars): cusps on which all planes agree; squares: turns that random walks like this run do not make"],
   ["raw", "raw points", "r", "Scores before smoothing"],
 ];
 
@@ -88,6 +89,7 @@ function render({model, el}) {
 
   const press = () => {
     toggles.forEach(button => button.press(bus.state[button.dataset.layer]));
+    toggles.find(button => button.dataset.layer === "forms").disabled = !data?.has_forms;
     colour.press(data?.has_stages ? bus.state.colour : "step");
     colour.hidden = data !== null && !data.has_stages;
   };
@@ -106,6 +108,7 @@ function render({model, el}) {
     const payload = JSON.parse(model.payload);
     if (payload.message) { showMessage(pane, payload.message); return; }
     data = payload;
+    press();
     const {planes, ...path} = data.follow;
     const open = object => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, decode(v)]));
     follow = {...open(path), planes: planes.map(open)};
