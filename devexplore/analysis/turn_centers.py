@@ -20,7 +20,8 @@ def circle_center(dynamics: xr.Dataset, step: float) -> xr.Dataset:
     Returns:
         step; coordinates, path_coordinates (component), the centre and the smooth path's point; radius;
         weights, path_weights (checkpoint), the two as affine combinations of checkpoints, Σ = 1, as
-        ``dx.lift`` takes them. Coordinates and radius are in the units of the scores.
+        ``dx.lift`` takes them. Coordinates and radius are in the units of the scores. The attribute ``name``
+        keeps views from calling it a form.
 
     Raises:
         InvalidSpec: for a step outside the run, or where the trajectory is straight and has no centre.
@@ -47,5 +48,5 @@ def circle_center(dynamics: xr.Dataset, step: float) -> xr.Dataset:
             "path_weights": ("checkpoint", affine_weights(loadings, path)),
         },
         coords={"component": dynamics["component"].values, "checkpoint": steps, "step": steps[row]},
-        attrs={"output_kind": dynamics.attrs["output_kind"]},
+        attrs={"output_kind": dynamics.attrs["output_kind"], "name": "Circle’s centre"},
     )

@@ -31,9 +31,10 @@ _STYLE = """
 def form_card(form: xr.Dataset, lifted: xr.Dataset, reading: FormReading, theme: Theme = LIGHT) -> str:
     """A self-contained piece of HTML.
 
-    The head says the form's step (with its interval), its p-value against the null, strength, residual and
-    coordinates, as far as ``form`` has them, and how many checkpoints it is made of. Then what it changes
-    most against the reference, in a sentence, and the tokens and contexts that it favours and disfavours.
+    The head says what it is (attribute ``name``, else Form) and its step (with its interval), its p-value
+    against the null, strength, residual and coordinates, as far as ``form`` has them, and how many
+    checkpoints it is made of. Then what it changes most against the reference, in a sentence, and the tokens
+    and contexts that it favours and disfavours.
     """
     sides = [
         _side(reading.favoured_tokens, reading.favoured_contexts, reading.reference),
@@ -48,7 +49,7 @@ def form_card(form: xr.Dataset, lifted: xr.Dataset, reading: FormReading, theme:
 
 
 def _title(form: xr.Dataset) -> str:
-    title = f"Form at step {float(form['step']):,.0f}"
+    title = f"{form.attrs.get('name', 'Form')} at step {float(form['step']):,.0f}"
     if "step_low" in form:
         title += f" ({float(form['step_low']):,.0f}–{float(form['step_high']):,.0f})"
     return title

@@ -46,7 +46,8 @@ def weights_figure(form: xr.Dataset, theme: Theme = LIGHT) -> go.Figure:
         figure.add_vrect(low, high, fillcolor=theme.undecided_band, line_width=0, layer="below")
     figure.add_vline(float(log_step(np.array(step))), line={"color": theme.muted, "width": 1, "dash": "dash"})
     count, size = np.count_nonzero(alpha), np.abs(alpha).sum()
-    words = f"α of the form at step {step:,.0f}: Σα = 1, Σ|α| = {size:.3g}, over {count} checkpoints"
+    name = form.attrs.get("name", "Form")
+    words = f"{name} at step {step:,.0f}: Σα = 1, Σ|α| = {size:.3g}, over {count} checkpoints"
     ticks, labels = step_ticks(float(checkpoint.max()))
     figure.update_layout(
         **base_layout(theme, margin={"l": 56, "r": 16, "t": 36, "b": 40}, height=240, bargap=0),
