@@ -174,9 +174,9 @@ def language_run(folder, *, without=(), **more):
 
 
 def regression_run(folder):
-    """A run without text and without an LLC."""
+    """A run without text and without an LLC, its trajectory straight between sharp turns: it has a form."""
     rng = np.random.default_rng(1)
-    step = steps(30)
+    step = steps()
     x = np.log10(1 + step)
     token_loss = 4.1 - np.clip(x[:, None, None] - 1, 0, 3) * rng.uniform(0.1, 1.0, (1, 60, 8))
     losses = xr.Dataset(
@@ -190,8 +190,14 @@ def regression_run(folder):
         },
         coords={"step": step},
     )
-    output = (
-        language_groups(seed=2)["outputs/log_probs"].isel(step=slice(0, step.size)).assign_coords(step=step)
+    edges = np.diag([3.0, 2.5, 2.0, 1.5, 0.0])[:4]
+    corners = np.concatenate([np.zeros((1, 5)), np.cumsum(edges, axis=0)])
+    share = np.log1p(step) / np.log1p(step[-1])
+    path = np.stack([np.interp(share, [0, 0.3, 0.5, 0.75, 1], column) for column in corners.T], axis=1)
+    output = xr.Dataset(
+        {"output": (("step", "feature"), path + 0.01 * rng.standard_normal(path.shape))},
+        coords={"step": step},
+        attrs={"kind": "predictions"},
     )
     return write_run(folder, {"losses": losses, "outputs/predictions": output}, "regression", step)
 
@@ -273,6 +279,8 @@ def visit(browser, address):
         if ready:
             page.wait_for_function(f"() => ({FIND})('{ready}')?.hasAttribute('cx') === true", timeout=60_000)
             page.locator(".chip").first.wait_for(timeout=60_000)
+            settled = page.locator("section[aria-label=Trajectory] .foot").get_by_text("planes")
+            settled.wait_for(timeout=60_000)  # the forms' conclusion: nothing more will come by itself
         page.wait_for_timeout(500)
         return page
 

@@ -101,6 +101,26 @@ def test_toggles_and_their_keys_show_and_hide_layers(visit):
     assert page.get_by_role("button", name="circles").get_attribute("aria-pressed") == "false"
 
 
+def test_the_key_f_shows_and_hides_forms_and_the_caption_concludes(visit):
+    page = visit("?run=lines")
+    assert set(page.evaluate(VISIBLE, "forms")) == {True}
+    page.keyboard.press("f")
+    page.wait_for_timeout(SLOW_SETTLE_MS)
+    assert set(page.evaluate(VISIBLE, "forms")) == {False}
+    assert page.get_by_role("button", name="forms").get_attribute("aria-pressed") == "false"
+    assert "forms=off" in page.url
+    foot = page.locator("section[aria-label=Trajectory] .foot").inner_text()
+    assert "random walks like this run" in foot
+    assert page.errors == []
+
+
+def test_where_there_are_no_forms_their_toggle_rests_and_the_caption_says_so(visit):
+    page = visit("?run=made-up")
+    assert page.get_by_role("button", name="forms").is_disabled()
+    assert "Forms: no turn has its cusps" in page.locator("section[aria-label=Trajectory] .foot").inner_text()
+    assert page.evaluate(VISIBLE, "forms") == []
+
+
 def test_the_trajectory_is_coloured_by_stage_or_by_step(visit):
     page = visit()
     assert set(page.evaluate(VISIBLE, "stage")) == {True}

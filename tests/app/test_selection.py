@@ -15,6 +15,7 @@ STATES = st.fixed_dictionaries(
         "colour": st.sampled_from(["stage", "step"]),
         "circles": st.booleans(),
         "vertices": st.booleans(),
+        "forms": st.booleans(),
         "change": st.sampled_from(["stage", "start", "custom"]),
         "change_from": st.integers(0, 10**6),
         "sequence": st.integers(0, 99),

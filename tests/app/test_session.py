@@ -55,6 +55,30 @@ def test_the_timeline_says_how_many_estimates_are_trusted_and_why_not_the_others
     )
 
 
+def test_forms_are_sought_after_the_trajectory_is_there_and_drawn_when_they_are_found(runs):
+    derived = derive(runs[1:2])
+    (one,) = derived.values()
+    assert one.stages.future.result() is not None
+    one.dynamics.future.result()
+    session = Session(derived, Selection())
+    if not one.forms.future.done():
+        assert "Forms: being sought" in payload(session.trajectory)["caption"]
+    assert one.forms.future.result().sizes["form"] > 0
+    session._look_at_jobs()
+    sent = payload(session.trajectory)
+    assert sent["has_forms"] is True
+    assert sent["caption"].endswith("against 199 random walks like this run.")
+    layers = [
+        [trace["meta"]["layer"] for trace in figure["data"]] for figure in [sent["space"], *sent["planes"]]
+    ]
+    assert all("forms" in drawn for drawn in layers)
+    assert session._poll is None
+
+
+def test_without_essential_dynamics_no_forms_are_sought(derived):
+    assert derived["bare"].forms is None
+
+
 def test_a_missing_measurement_names_the_command_that_makes_it(derived):
     session = Session(derived, Selection(run="bare"))
     path = derived["bare"].run.path
