@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from devexplore.analysis import essential_dynamics, find_forms
 from devexplore.measure import ensure_outputs
+from devexplore.measure.lift import lift
 from devexplore.measure.subject import Subject
 from devexplore.run import Run, bundled_runs, open_run
 from devexplore.upkeep import check_run, digest
@@ -90,6 +92,27 @@ def test_the_deep_linear_run_learns_the_teachers_modes_one_by_one():
     ]
     assert when == sorted(when)
     assert all(later > 1.5 * sooner > 0 for sooner, later in pairwise(when))
+
+
+def test_the_forms_of_the_deep_linear_run_are_its_saddles():
+    """At a saddle a deep linear network is the teacher's best approximation of some rank (Saxe et al. 2014)."""
+    run = open_run("deep_linear")
+    forms = find_forms(essential_dynamics(ensure_outputs(run)))
+    assert forms.sizes["form"] == 3
+    assert (forms["p_value"] <= 0.01).all()
+    for rank, form in enumerate(np.argsort(forms["step"].values), start=1):
+        lifted = lift(run, forms.isel(form=form))
+        teacher = lifted["reference"].sel(ideal="teacher").values[:, 0]
+        left, size, right = np.linalg.svd(teacher)
+        best = (left[:, :rank] * size[:rank]) @ right[:rank]
+        away = lifted["prediction"].sel(predictor="lifted").values[:, 0] - best
+        assert np.linalg.norm(away) < 0.06 * np.linalg.norm(teacher)
+
+
+def test_the_language_runs_turns_are_told_from_random_walks_by_little_if_at_all():
+    forms = find_forms(essential_dynamics(ensure_outputs(open_run("language"))), max_p=1)
+    assert float(forms["p_value"].min()) > 0.01
+    assert float(forms["turn_p_value"].min()) > 0.01
 
 
 def test_outputs_of_a_bundled_run_are_computed_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
