@@ -95,7 +95,7 @@ def test_the_deep_linear_run_learns_the_teachers_modes_one_by_one():
 
 
 def test_the_forms_of_the_deep_linear_run_are_its_saddles():
-    """At a saddle a deep linear network is the teacher's best approximation of some rank (Saxe et al. 2014)."""
+    """At a saddle a deep linear network is the teacher's best approximation of some rank (Saxe 2014)."""
     run = open_run("deep_linear")
     forms = find_forms(essential_dynamics(ensure_outputs(run)))
     assert forms.sizes["form"] == 3

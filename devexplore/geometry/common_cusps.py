@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from devexplore.geometry.circles import OsculatingCircles, circles_from_derivatives
 from devexplore.geometry.smoothing import Smoothed
-from devexplore.geometry.turning import Turning, angle_between, extent, turning
+from devexplore.geometry.turning import Turning, angle_between, squared_distances, turning
 
 TIME_TOLERANCE = 2.0
 """Cusps of two planes are simultaneous if both lie within so many bandwidths of the turn."""
@@ -87,8 +87,9 @@ def common_cusps(
     A curve that starts or ends within the tolerance of a place does not turn there.
     """
     pairs = plane_pairs(curve.position.shape[1])
-    across = extent(curve.position)
-    seen = turning(curve.position, agreement.place * across)
+    squared = squared_distances(curve.position)
+    across = float(np.sqrt(squared.max()))
+    seen = turning(curve.position, agreement.place * across, squared)
     widths = np.maximum(curve.bandwidth, bandwidth)
     circles = [_circles(curve, pair) for pair in pairs]
     times = np.array(_turning_times(curve, time, bandwidth))

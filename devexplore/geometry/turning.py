@@ -34,10 +34,16 @@ def extent(points: Float[np.ndarray, "point v"]) -> float:
     return float(np.sqrt(squared_distances(points).max()))
 
 
-def turning(points: Float[np.ndarray, "point v"], scale: float) -> Turning:
-    """See ``Turning``. Cost grows with the square of the number of points."""
+def turning(
+    points: Float[np.ndarray, "point v"],
+    scale: float,
+    squared: Float[np.ndarray, "point point"] | None = None,
+) -> Turning:
+    """See ``Turning``. Cost grows with the square of the number of points; ``squared``: their
+    ``squared_distances``, where known already.
+    """
     count = len(points)
-    outside = squared_distances(points) >= scale**2
+    outside = (squared_distances(points) if squared is None else squared) >= scale**2
     later, earlier = np.triu(outside), np.tril(outside)[:, ::-1]
     after = np.where(later.any(axis=1), later.argmax(axis=1), -1)
     before = np.where(earlier.any(axis=1), count - 1 - earlier.argmax(axis=1), -1)
