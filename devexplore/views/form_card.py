@@ -20,7 +20,7 @@ _STYLE = """
 .dx-card h4 { margin: 14px 0 4px; font: 600 var(--size-body)/1.4 var(--font); color: var(--ink); }
 .dx-card p { margin: 2px 0; }
 .dx-card .facts { color: var(--muted); font-variant-numeric: tabular-nums; }
-.dx-card .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr));
+.dx-card .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr));
   gap: 0 24px; }
 .dx-card .sides > div { min-width: 0; }
 .dx-card .scroll { max-height: none; }

@@ -17,16 +17,17 @@ _STRENGTH: Final = 24
 
 STYLE: Final = """
 .dx-text { color: var(--ink); background: var(--surface); font: var(--size-body)/1.45 var(--font); }
-.dx-text table { border-collapse: collapse; margin: 0; width: 100%; font: inherit; color: inherit; }
+.dx-text table { border-collapse: collapse; margin: 0; width: 100%; table-layout: auto; font: inherit;
+  color: inherit; }
 .dx-text .scroll { overflow: auto; max-height: 560px; border: 1px solid var(--line);
   border-radius: var(--radius); }
 .dx-text .scroll:focus-visible { outline: 2px solid var(--ink); outline-offset: 1px; }
 .dx-text th { position: sticky; top: 0; background: var(--sunken); color: var(--muted);
   font-weight: 500; font-size: var(--size-small); text-align: left; white-space: nowrap; z-index: 1; }
 .dx-text th b { color: var(--ink); font-weight: 600; display: block; }
-.dx-text th, .dx-text td { padding: 3px 6px; border: 0; border-bottom: 1px solid var(--line);
+.theme.dx-text th, .theme.dx-text td { padding: 3px 6px; border: 0; border-bottom: 1px solid var(--line);
   vertical-align: baseline; text-align: left; }
-.dx-text th { vertical-align: bottom; }
+.theme.dx-text th { vertical-align: bottom; }
 .dx-text tr:last-child td { border-bottom: 0; }
 .dx-text td { background: var(--surface); white-space: nowrap; }
 .dx-text td.number, .dx-text th.number { text-align: right; font-variant-numeric: tabular-nums; }
