@@ -86,3 +86,18 @@ def space_axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
         "tickfont": {"size": 10, "color": theme.faint},
         **more,
     }
+
+
+def title_line(words: str, theme: Theme) -> dict[str, Any]:
+    """One line at the top left of a figure that says what is found or shown."""
+    return {
+        "text": words,
+        "x": 0,
+        "xref": "container",
+        "xanchor": "left",
+        "y": 1,
+        "yref": "container",
+        "yanchor": "top",
+        "pad": {"l": 12, "t": 12},
+        "font": {"size": SIZES["body"], "color": theme.ink},
+    }

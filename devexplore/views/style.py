@@ -161,6 +161,14 @@ def run_style(place: int, theme: Theme) -> tuple[str, str]:
     return theme.runs[place % len(theme.runs)], RUN_SYMBOLS[place % len(RUN_SYMBOLS)]
 
 
+PLANE_SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+
+
+def plane_style(place: int, theme: Theme) -> tuple[str, str]:
+    """Colour and symbol of the plane at this place among all pairs of components."""
+    return theme.runs[place % len(theme.runs)], PLANE_SYMBOLS[place % len(PLANE_SYMBOLS)]
+
+
 def blend(colour: str, ground: str, share: float) -> str:
     """``share`` of the colour over the ground, both #rrggbb, opaque."""
     over, under = ([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (colour, ground))
