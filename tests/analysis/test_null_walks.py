@@ -8,6 +8,7 @@ from devexplore.analysis.null_walks import null_walks
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import extent
 from devexplore.stats.surrogates import WalkModel, draw_walk
+
 from .planted import random_walk
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from devexplore.analysis import essential_dynamics, find_forms
 from devexplore.analysis.sensitivity import bandwidth_sensitivity
+
 from .planted import random_walk, sharp_turns
 
 
