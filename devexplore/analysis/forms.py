@@ -44,7 +44,7 @@ _SHARPENING = 0.5
 _DENSE = 600
 _RESAMPLES = 100
 _NORMAL_90 = 1.645
-_SPACING_SHARE = 0.05
+_SPACING_SHARE = 0.04
 """Where a turn lies between two checkpoints is not known; its standard error in units of their spacing."""
 
 
@@ -155,7 +155,7 @@ class _Search:
         """As declared, or by cross-validation."""
         if self.fixed is not None:
             return self.fixed
-        error = [prediction_error(scores, hat @ scores, float(np.trace(hat))) for hat in self._hats]
+        error = [prediction_error(scores - hat @ scores, float(np.diag(hat).mean())) for hat in self._hats]
         return float(candidate_bandwidths(self.clock.time)[best_of(np.array(error))])
 
     def _smoother(self, scores: Float[np.ndarray, "step component"]) -> tuple[Smoother, float]:

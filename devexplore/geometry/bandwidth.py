@@ -5,13 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from devexplore.geometry.smoothing import fit_and_trace
+from devexplore.geometry.smoothing import fit_and_leverage
 
 SHARES = np.geomspace(0.006, 0.1, 10)
 """Default candidates, as shares of the range of time."""
 
-_MOST_PARAMETERS = 0.9
-"""Share of the points above which a fit leaves nothing to be judged by."""
+MOST_PLACES = 400
+
+_MOST_LEVERAGE = 0.9
+"""A fit with more parameters than this share of the points leaves nothing to be judged by."""
 
 
 class CrossValidation(NamedTuple):
@@ -37,28 +39,27 @@ def choose_bandwidth(
     points: Float[np.ndarray, "step v"],
     candidates: Float[np.ndarray, " candidate"] | None = None,
 ) -> CrossValidation:
-    """The bandwidth of ``smooth`` by generalised cross-validation, GCV(h) = T·Σ|residual|² / (T − tr H)².
+    """The bandwidth of ``smooth`` with the least mean |residual|² / (1 − mean H_tt)².
 
-    H is the matrix that takes points to the fit. Noise that hangs together from one point to the next is
-    followed, not smoothed away. Where no candidate leaves enough points to judge by, the widest is best.
-    Source: Craven & Wahba 1979, "Smoothing noisy data with spline functions".
+    That is generalised cross-validation; H is the matrix that takes points to the fit. Both means are over at most ``MOST_PLACES`` points, evenly
+    chosen. Noise that hangs together from one point to the next is followed, not smoothed away. Where no
+    candidate leaves enough points to judge by, the widest is best. Source: Craven & Wahba 1979, "Smoothing
+    noisy data with spline functions".
     """
     bandwidths = candidate_bandwidths(t) if candidates is None else np.asarray(candidates, dtype=np.float64)
+    places = np.unique(np.linspace(0, len(t) - 1, MOST_PLACES).round().astype(int))
     error = np.empty(len(bandwidths))
     for i, bandwidth in enumerate(bandwidths):
-        fit, parameters = fit_and_trace(t, points, float(bandwidth))
-        error[i] = prediction_error(points, fit, parameters)
+        fit, leverage = fit_and_leverage(t, points, float(bandwidth), places)
+        error[i] = prediction_error(points[places] - fit, float(leverage.mean()))
     return CrossValidation(bandwidths, error, best_of(error))
 
 
-def prediction_error(
-    points: Float[np.ndarray, "step v"], fit: Float[np.ndarray, "step v"], parameters: float
-) -> float:
-    """GCV of one fit with so many parameters (the trace of its hat matrix)."""
-    count = len(points)
-    if parameters > _MOST_PARAMETERS * count:
+def prediction_error(residual: Float[np.ndarray, "place v"], leverage: float) -> float:
+    """GCV of one fit, from residuals and the mean diagonal element of its hat matrix."""
+    if leverage > _MOST_LEVERAGE:
         return np.inf
-    return float(count * np.sum((points - fit) ** 2) / (count - parameters) ** 2)
+    return float(np.mean(np.sum(residual**2, axis=1)) / (1 - leverage) ** 2)
 
 
 def best_of(error: Float[np.ndarray, " candidate"]) -> int:

@@ -1,14 +1,18 @@
 """Local polynomial smoothing in a declared time coordinate: position and three derivatives together."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from devexplore.errors import InvalidSpec
 
 _ROWS_AT_ONCE = 64
+_REACH = 9.0
+"""Bandwidths beyond which a weight, exp(−40), is below rounding."""
+
 _MEDIAN_OF_NORMAL = 0.6745  # of |N(0, 1)|
 
 
@@ -55,10 +59,8 @@ def smooth(
     at = t if at is None else np.asarray(at, dtype=np.float64)
     width, degree = _widths(t, at, bandwidth, degree)
     derivatives, gain = np.zeros((4, len(at), points.shape[1])), np.zeros((len(at), 4))
-    for first in range(0, len(at), _ROWS_AT_ONCE):
-        rows = slice(first, first + _ROWS_AT_ONCE)
-        weights = _derivative_weights(t, at[rows], width[rows], degree)
-        derivatives[:, rows] = weights @ points
+    for rows, near, weights in _blocks(t, at, width, degree):
+        derivatives[:, rows] = weights @ points[near]
         gain[rows] = np.linalg.norm(weights, axis=2).T
     return Smoothed(*derivatives, bandwidth=width, gain=gain)
 
@@ -74,18 +76,20 @@ class Smoother(NamedTuple):
         return Smoothed(*(self.weights @ points), bandwidth=self.bandwidth, gain=gain)
 
 
-def fit_and_trace(
-    t: Float[np.ndarray, " step"], points: Float[np.ndarray, "step v"], bandwidth: float, degree: int = 3
-) -> tuple[Float[np.ndarray, "step v"], float]:
-    """Smoothed points at their own times, and the trace of the hat matrix: the number of parameters."""
-    width, degree = _widths(t, t, bandwidth, degree)
-    position, trace = np.empty_like(points), 0.0
-    for first in range(0, len(t), _ROWS_AT_ONCE):
-        rows = slice(first, first + _ROWS_AT_ONCE)
-        hat = _derivative_weights(t, t[rows], width[rows], degree)[0]
-        position[rows] = hat @ points
-        trace += float(np.trace(hat[:, rows]))
-    return position, trace
+def fit_and_leverage(
+    t: Float[np.ndarray, " step"],
+    points: Float[np.ndarray, "step v"],
+    bandwidth: float,
+    places: Int[np.ndarray, " place"],
+    degree: int = 3,
+) -> tuple[Float[np.ndarray, "place v"], Float[np.ndarray, " place"]]:
+    """Smoothed points at some of their own times, and how much each fit there leans on its own point."""
+    width, degree = _widths(t, t[places], bandwidth, degree)
+    position, leverage = np.empty((len(places), points.shape[1])), np.empty(len(places))
+    for rows, near, weights in _blocks(t, t[places], width, degree):
+        position[rows] = weights[0] @ points[near]
+        leverage[rows] = weights[0][np.arange(len(weights[0])), places[rows] - near.start]
+    return position, leverage
 
 
 def smoother(
@@ -98,10 +102,9 @@ def smoother(
     t = np.asarray(t, dtype=np.float64)
     at = t if at is None else np.asarray(at, dtype=np.float64)
     width, degree = _widths(t, at, bandwidth, degree)
-    weights = np.empty((4, len(at), len(t)))
-    for first in range(0, len(at), _ROWS_AT_ONCE):
-        rows = slice(first, first + _ROWS_AT_ONCE)
-        weights[:, rows] = _derivative_weights(t, at[rows], width[rows], degree)
+    weights = np.zeros((4, len(at), len(t)))
+    for rows, near, some in _blocks(t, at, width, degree):
+        weights[:, rows, near] = some
     return Smoother(weights, width)
 
 
@@ -156,6 +159,21 @@ def _widths(
     distinct = np.unique(t)
     degree = min(degree, len(distinct) - 1)
     return np.maximum(bandwidth, _reach(distinct, at, degree + 1)), degree
+
+
+def _blocks(
+    t: Float[np.ndarray, " step"],
+    at: Float[np.ndarray, " at"],
+    width: Float[np.ndarray, " at"],
+    degree: int,
+) -> Iterator[tuple[slice, slice, Float[np.ndarray, "4 row near"]]]:
+    """Some places at a time: which places, which points are near enough to count, their weights."""
+    for first in range(0, len(at), _ROWS_AT_ONCE):
+        rows = slice(first, min(first + _ROWS_AT_ONCE, len(at)))
+        reach = _REACH * width[rows].max()
+        start = int(np.searchsorted(t, at[rows].min() - reach))
+        stop = int(np.searchsorted(t, at[rows].max() + reach, side="right"))
+        yield rows, slice(start, stop), _derivative_weights(t[start:stop], at[rows], width[rows], degree)
 
 
 def _derivative_weights(
