@@ -41,8 +41,8 @@ def choose_bandwidth(
 ) -> CrossValidation:
     """The bandwidth of ``smooth`` with the least mean |residual|² / (1 − mean H_tt)².
 
-    That is generalised cross-validation; H is the matrix that takes points to the fit. Both means are over at most ``MOST_PLACES`` points, evenly
-    chosen. Noise that hangs together from one point to the next is followed, not smoothed away. Where no
+    That is generalised cross-validation; H is the matrix that takes points to the fit. Both means are over at
+    most ``MOST_PLACES`` points, evenly chosen. Noise that hangs together from one point to the next is followed, not smoothed away. Where no
     candidate leaves enough points to judge by, the widest is best. Source: Craven & Wahba 1979, "Smoothing
     noisy data with spline functions".
     """
