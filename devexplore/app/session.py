@@ -294,7 +294,7 @@ class Session:
             "space": space(dynamics, stages, theme, show, forms),
             "planes": [trajectory_view.plane(dynamics, name, stages, theme, show, forms) for name in names],
             "follow": trajectory_view.follow(dynamics),
-            "cusps": trajectory_view.cusp_steps(dynamics),
+            "cusps": trajectory_view.cusp_steps(dynamics, forms),
             "caption": trajectory_view.caption(dynamics, conclusion),
             "has_stages": bool(stages),
             "has_forms": forms is not None and any_form(forms),

@@ -15,9 +15,9 @@ WIDTH, HEIGHT = 760, 440
 def sensitivity_figure(sensitivity: xr.Dataset, theme: Theme = LIGHT) -> go.Figure:
     """Vertices of every plane over steps, one row a candidate bandwidth, wide ones above.
 
-    Full stars are turns whose cusps agree in all planes; with surrogates in the Dataset, hollow ones have
-    p > .05. The dashed line is the bandwidth that was used. At the side, the cross-validation error: where it
-    is near that of the best, the data allow that bandwidth.
+    Stars are turns whose cusps agree in all planes; where they were compared with surrogates, hollow ones
+    have p > .05. The dashed line is the bandwidth that was used. At the side, the cross-validation error:
+    where it is near that of the best, the data allow that bandwidth.
     """
     figure = make_subplots(1, 2, shared_yaxes=True, column_widths=[0.82, 0.18], horizontal_spacing=0.02)
     plane = sensitivity["vertex_plane"].values.astype(str)
@@ -90,7 +90,7 @@ def _agreeing(sensitivity: xr.Dataset, theme: Theme) -> go.Scatter:
             for at, one, said in zip(step, angle, tested, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        name="all planes agree",
+        name="all planes agree" if np.isfinite(p).any() else "all planes agree (not compared with a null)",
     )
 
 

@@ -145,10 +145,13 @@ def follow(dynamics: xr.Dataset) -> dict[str, Any]:
     return {"step": dynamics["step"].values.astype(float), "planes": planes, **xyz(space)}
 
 
-def cusp_steps(dynamics: xr.Dataset) -> list[float]:
-    """Where a vertex lies in any of the three planes, for jumping there."""
+def cusp_steps(dynamics: xr.Dataset, forms: xr.Dataset | None = None) -> list[float]:
+    """Where a vertex lies in any of the three planes, or a form, for jumping there."""
     inside = np.isin(dynamics["vertex_plane"].values.astype(str), plane_names(dynamics))
-    return sorted({round(float(step)) for step in dynamics["vertex_step"].values[inside]})
+    steps = dynamics["vertex_step"].values[inside].tolist()
+    if forms is not None:
+        steps += forms["step"].values.tolist()
+    return sorted({float(round(step)) for step in steps})
 
 
 def _window(points: Float[np.ndarray, "point 2"]) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -163,7 +166,8 @@ def _curve(
         line = {"color": mark.colour if mark else theme.muted, "width": 2.6}
         traces.append(flat(curve[part], "stage", mode="lines", line=line))
     marker = {"size": 4.6, "color": log_step(curve_step), "colorscale": time_scale(theme)}
-    traces.append(flat(curve, "step", mode="markers", marker=marker))
+    thread = {"color": theme.raw, "width": 1}
+    traces.append(flat(curve, "step", mode="lines+markers", marker=marker, line=thread))
     return traces
 
 

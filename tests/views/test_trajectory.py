@@ -111,6 +111,10 @@ def test_jumps_lead_to_the_vertices_of_the_shown_planes(dynamics):
     assert trajectory.cusp_steps(dynamics) == [2500.0, 7000.0]
 
 
+def test_jumps_lead_to_forms_too(dynamics, forms):
+    assert trajectory.cusp_steps(dynamics, forms) == [2500.0, 5000.0, 7000.0]
+
+
 def test_in_space_the_marker_of_the_current_step_is_the_last_trace(dynamics, marks):
     figure = space(dynamics, marks, LIGHT, ["step"])
     assert figure.data[-1].meta["layer"] == "now"

@@ -4,7 +4,7 @@ const SEND_EVERY_MS = 90;
 
 const KEYS = [
   ["← →", "one checkpoint back, on"],
-  ["Shift ← →", "previous, next stage boundary or cusp"],
+  ["Shift ← →", "previous, next stage boundary, cusp or form"],
   ["Space", "play, pause"],
   ["c  e  v  f  r", "circles, evolute, vertices, forms, raw points"],
   ["s", "colour by stage or by step"],
