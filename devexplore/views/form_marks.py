@@ -20,6 +20,11 @@ LAYER = "forms"
 
 _SAME_STEP = 1e-6
 
+_TOUCH = 8
+"""Size of an unseen mark on each form: of marks under the pointer the smallest speaks, and at a saddle the
+checkpoints crowd.
+"""
+
 
 def beaten(forms: xr.Dataset) -> Bool[np.ndarray, " turn"]:
     """Turns that few enough random walks make, and that are no forms."""
@@ -106,15 +111,10 @@ def marks(
     forms: xr.Dataset, dynamics: xr.Dataset, components: tuple[int, int], theme: Theme
 ) -> list[go.Scatter]:
     """What lies above the curve in a plane: turns that beat the null, and the forms themselves."""
-    looks = (
-        {"symbol": "square-open", "size": 10, "color": theme.form, "line": {"width": 1.6}},
-        {
-            "symbol": "star-diamond",
-            "size": 14,
-            "color": theme.form,
-            "line": {"width": 1, "color": theme.surface},
-        },
-    )
+    square = {"symbol": "square-open", "size": 10, "color": theme.form, "line": {"width": 1.6}}
+    rim = {"width": 1, "color": theme.surface}
+    star = {"symbol": "star-diamond", "size": 14, "color": theme.form, "line": rim}
+    touch = {"size": _TOUCH, "color": "rgba(0,0,0,0)"}
     return [
         go.Scatter(
             **xyz(points),
@@ -125,7 +125,10 @@ def marks(
             hovertemplate="%{text}<extra></extra>",
             meta={"layer": LAYER},
         )
-        for (points, step, words), look in zip(_places(forms, dynamics, components), looks, strict=True)
+        for (points, step, words), mark in zip(
+            _places(forms, dynamics, components), (square, star), strict=True
+        )
+        for look in (mark, touch)
         if len(points) > 0
     ]
 

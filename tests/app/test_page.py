@@ -114,6 +114,22 @@ def test_the_key_f_shows_and_hides_forms_and_the_caption_concludes(visit):
     assert page.errors == []
 
 
+def test_hovering_over_a_form_tells_of_the_form_not_of_the_checkpoints_that_crowd_there(visit):
+    page = visit("?run=lines")
+    x, y, text = page.evaluate(f"""() => {{ {LOOK}
+      const plot = look(document, '[data-cell=a] .plot');
+      const star = plot._fullData.find(trace => trace.marker?.symbol === 'star-diamond');
+      const {{xaxis, yaxis}} = plot._fullLayout, box = plot.getBoundingClientRect();
+      return [box.left + xaxis._offset + xaxis.l2p(star.x[0]),
+              box.top + yaxis._offset + yaxis.l2p(star.y[0]), star.text[0]]; }}""")
+    page.mouse.move(x, y)
+    page.wait_for_timeout(600)
+    said = page.locator("[data-cell=a] .hoverlayer").text_content()
+    assert said.startswith("form 1, step ")
+    assert text.startswith("<b>form 1</b>, step ")
+    assert page.errors == []
+
+
 def test_where_there_are_no_forms_their_toggle_rests_and_the_caption_says_so(visit):
     page = visit("?run=made-up")
     assert page.get_by_role("button", name="forms").is_disabled()

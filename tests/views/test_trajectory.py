@@ -163,7 +163,8 @@ def test_the_evolute_in_space_runs_through_the_centres_that_lie_in_the_box(dynam
 
 def test_a_form_is_a_star_at_its_coordinates_on_the_disc_of_its_tolerance(dynamics, marks, forms):
     drawn = layer(trajectory.plane(dynamics, "PC1–PC3", marks, LIGHT, ["forms"], forms), "forms")
-    disc, piece, lead, _, star = drawn
+    disc, piece, lead, _, _, star, touch = drawn
+    assert (touch.x[0], touch.text[0]) == (star.x[0], star.text[0])
     assert (star.x[0], star.y[0]) == (-2.0, 0.1)
     round_it = np.hypot(np.array(disc.x[:-1]) + 2.0, np.array(disc.y[:-1]) - 0.1)
     np.testing.assert_allclose(round_it, 0.05 * 6.0)
