@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.clock import Clock, clock
+from devexplore.analysis.clock import Clock
 from devexplore.analysis.forms import find_forms
 from devexplore.analysis.plane_vertices import vertex_table
 from devexplore.geometry import smooth
@@ -33,7 +33,7 @@ def bandwidth_sensitivity(dynamics: xr.Dataset, n_surrogates: int = 0, seed: int
     """
     step = dynamics["step"].values.astype(np.float64)
     score = dynamics["score"].transpose("step", "component").values
-    at = clock(step, score, dynamics.attrs["time"])
+    at = Clock(dynamics["time"].values, step, dynamics.attrs["time"])
     candidates = dynamics["candidate"].values
     vertices = [_vertices(dynamics, at, score, float(one)) for one in candidates]
     agreeing = [_agreeing(dynamics, float(one), n_surrogates, seed) for one in candidates]

@@ -138,7 +138,7 @@ class Session:
         """The forms if they are found, and what is known of them in words."""
         job = self.derived.forms
         if job is None or not job.future.done():
-            return None, "being sought beside random walks …"
+            return None, "being sought beside random walks"
         error = job.future.exception()
         if error is not None:  # whatever it was: the trajectory does not need its forms
             return None, f"cannot be sought: {error}"

@@ -90,7 +90,7 @@ def _agreeing(sensitivity: xr.Dataset, theme: Theme) -> go.Scatter:
             for at, one, said in zip(step, angle, tested, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        name="all planes agree" if np.isfinite(p).any() else "all planes agree (not compared with a null)",
+        name=f"all planes agree ({'hollow: p > 0.05' if np.isfinite(p).any() else 'not compared with a null'})",
     )
 
 
