@@ -74,6 +74,7 @@ def _vertices(vertices: xr.Dataset, name: str, place: int, theme: Theme) -> go.S
 def _agreeing(sensitivity: xr.Dataset, theme: Theme) -> go.Scatter:
     step, angle, p = (sensitivity[f"agreeing_{name}"].values for name in ("step", "angle", "p_value"))
     weak = p > 0.05
+    meaning = "hollow: p > 0.05" if np.isfinite(p).any() else "not compared with a null"
     tested = [f", p = {one:.3g}" if np.isfinite(one) else "" for one in p]
     return go.Scatter(
         x=log_step(step),
@@ -90,7 +91,7 @@ def _agreeing(sensitivity: xr.Dataset, theme: Theme) -> go.Scatter:
             for at, one, said in zip(step, angle, tested, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        name=f"all planes agree ({'hollow: p > 0.05' if np.isfinite(p).any() else 'not compared with a null'})",
+        name=f"all planes agree ({meaning})",
     )
 
 
