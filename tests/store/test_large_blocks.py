@@ -9,6 +9,7 @@ import xarray as xr
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numcodecs.zstd import Zstd
 from zarr.codecs import BytesCodec, ZstdCodec
 from zarr.storage import LocalStore
 
@@ -94,7 +95,17 @@ def flip_a_bit(file: Path) -> None:
     file.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("damage", [truncate, empty, flip_a_bit, Path.unlink])
+def hold_fewer_values(file: Path) -> None:
+    file.write_bytes(Zstd().encode(np.ones(1000, np.float32)))
+
+
+def hold_more_values(file: Path) -> None:
+    file.write_bytes(Zstd().encode(np.ones(500 * 300 + 1, np.float32)))
+
+
+@pytest.mark.parametrize(
+    "damage", [truncate, empty, flip_a_bit, Path.unlink, hold_fewer_values, hold_more_values]
+)
 def test_damage_met_by_the_fast_path_is_named_as_ever(path: Path, tmp_path: Path, damage):
     copy = Path(shutil.copytree(path, tmp_path / "s.zarr"))
     damage(copy / "outputs/logits/output/c/2/1/0/0")
