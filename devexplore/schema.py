@@ -54,6 +54,11 @@ SKETCHED: Final = "sketched"
 
 N_FEATURES: Final = "n_features"
 
+LIFTED: Final = "lifted"
+PATH: Final = "path"
+NEAREST: Final = "nearest"
+"""Predictors of a lift: the form, the trajectory's own point at its time, the checkpoint nearest in time."""
+
 CHAIN_OK: Final = 0
 CHAIN_DIVERGED: Final = 1
 

@@ -11,11 +11,10 @@ import xarray as xr
 from jaxtyping import Float
 
 from devexplore.errors import InvalidSpec
+from devexplore.schema import LIFTED, NEAREST, PATH
 
 Direction = Literal["favoured", "disfavoured"]
 
-_LIFTED: Final = "lifted"
-_RESAMPLES: Final = 1000
 _WINDOW: Final = 16
 _TOP: Final = 5
 
@@ -32,12 +31,13 @@ class FormReading(NamedTuple):
     disfavoured_tokens: xr.Dataset
 
 
-def read_form(lifted: xr.Dataset, reference: str | None = None, n: int = 20, seed: int = 0) -> FormReading:
+def read_form(lifted: xr.Dataset, reference: str | None = None, n: int = 20) -> FormReading:
     """Everything by which a language form can be named, from a ``dx.lift``.
 
     ``reference`` is one of ``lifted.predictor``; the default is ``path``, the trajectory's own point at the
     form's time, or without it ``nearest``. ``n`` contexts and tokens are listed in each direction. Standard
-    errors come from resampling whole sequences (``seed``); a single text has none.
+    errors (``…_se``) are those of means over sequences drawn anew, since neighbouring positions of one text
+    are not independent; NaN where fewer than two sequences hold any of the positions.
 
     Raises:
         InvalidSpec: for a lift of no language run, or an unknown reference.
@@ -45,16 +45,16 @@ def read_form(lifted: xr.Dataset, reference: str | None = None, n: int = 20, see
     reference = chosen_reference(lifted, reference)
     return FormReading(
         reference,
-        predicted_classes(lifted, reference, seed),
-        target_classes(lifted, reference, seed),
+        predicted_classes(lifted, reference),
+        target_classes(lifted, reference),
         ranked_contexts(lifted, reference, n, "favoured"),
         ranked_contexts(lifted, reference, n, "disfavoured"),
-        ranked_tokens(lifted, reference, n, "favoured", seed),
-        ranked_tokens(lifted, reference, n, "disfavoured", seed),
+        ranked_tokens(lifted, reference, n, "favoured"),
+        ranked_tokens(lifted, reference, n, "disfavoured"),
     )
 
 
-def predicted_classes(lifted: xr.Dataset, reference: str | None = None, seed: int = 0) -> xr.Dataset:
+def predicted_classes(lifted: xr.Dataset, reference: str | None = None) -> xr.Dataset:
     """How much probability the form puts on each class of tokens, and how much more than the reference.
 
     mass, reference_mass, mass_change, mass_change_se (predicted_class), means over all positions, ranked by
@@ -62,7 +62,7 @@ def predicted_classes(lifted: xr.Dataset, reference: str | None = None, seed: in
     has shown, and those that followed earlier occurrences of the current token.
     """
     reference = chosen_reference(lifted, reference)
-    both = lifted["class_mass"].sel(predictor=[_LIFTED, reference])
+    both = lifted["class_mass"].sel(predictor=[LIFTED, reference])
     both = both.transpose("predictor", "sequence", "position", "predicted_class").values
     there = np.isfinite(both[0])
     count = there.sum(axis=1)
@@ -73,7 +73,7 @@ def predicted_classes(lifted: xr.Dataset, reference: str | None = None, seed: in
             "mass": ("predicted_class", mass),
             "reference_mass": ("predicted_class", reference_mass),
             "mass_change": ("predicted_class", mass - reference_mass),
-            "mass_change_se": ("predicted_class", _bootstrap_se(change, count, seed)),
+            "mass_change_se": ("predicted_class", _ratio_se(change, count)),
         },
         coords={"predicted_class": lifted["predicted_class"].values},
         attrs=_attrs(lifted, reference),
@@ -81,7 +81,7 @@ def predicted_classes(lifted: xr.Dataset, reference: str | None = None, seed: in
     return table.isel(predicted_class=np.argsort(-table["mass_change"].values, kind="stable"))
 
 
-def target_classes(lifted: xr.Dataset, reference: str | None = None, seed: int = 0) -> xr.Dataset:
+def target_classes(lifted: xr.Dataset, reference: str | None = None) -> xr.Dataset:
     """Where the form predicts better: log p(target) of the form less that of the reference, by target class.
 
     log_prob_change (nats), log_prob_change_se, count of positions (target_class), ranked; ``every position``
@@ -98,7 +98,7 @@ def target_classes(lifted: xr.Dataset, reference: str | None = None, seed: int =
     table = xr.Dataset(
         {
             "log_prob_change": ("target_class", mean, {"units": "nats"}),
-            "log_prob_change_se": ("target_class", _bootstrap_se(total, count, seed), {"units": "nats"}),
+            "log_prob_change_se": ("target_class", _ratio_se(total, count), {"units": "nats"}),
             "count": ("target_class", count.sum(axis=0)),
         },
         coords={"target_class": np.array(names, dtype=object)},
@@ -130,7 +130,7 @@ def ranked_contexts(
     context = [
         "".join(words[s, max(0, p + 1 - _WINDOW) : p + 1]) for s, p in zip(sequence, position, strict=True)
     ]
-    own, other = here.sel(predictor=_LIFTED), here.sel(predictor=reference)
+    own, other = here.sel(predictor=LIFTED), here.sel(predictor=reference)
     return xr.Dataset(
         {
             "sequence": ("rank", sequence),
@@ -151,11 +151,7 @@ def ranked_contexts(
 
 
 def ranked_tokens(
-    lifted: xr.Dataset,
-    reference: str | None = None,
-    n: int = 20,
-    direction: Direction = "favoured",
-    seed: int = 0,
+    lifted: xr.Dataset, reference: str | None = None, n: int = 20, direction: Direction = "favoured"
 ) -> xr.Dataset:
     """The tokens whose predicted probability, averaged over positions, rises (or falls) most from reference.
 
@@ -163,7 +159,7 @@ def ranked_tokens(
     its standard error over sequences. Texts of several lengths count alike.
     """
     sign, reference = _sign(direction), chosen_reference(lifted, reference)
-    both = lifted["token_probability"].sel(predictor=[_LIFTED, reference])
+    both = lifted["token_probability"].sel(predictor=[LIFTED, reference])
     own, other = both.transpose("predictor", "sequence", "vocab").values.astype(np.float64)
     change = (own - other).mean(axis=0)
     order = np.argsort(-sign * change, kind="stable")[: max(n, 0)]
@@ -176,7 +172,7 @@ def ranked_tokens(
             "probability": ("rank", own[:, order].mean(axis=0)),
             "reference_probability": ("rank", other[:, order].mean(axis=0)),
             "probability_change": ("rank", change[order]),
-            "probability_change_se": ("rank", _bootstrap_se(moved, np.ones_like(moved), seed)),
+            "probability_change_se": ("rank", _ratio_se(moved, np.ones_like(moved))),
         },
         coords={"rank": np.arange(1, len(order) + 1)},
         attrs=_attrs(lifted, reference) | {"direction": direction},
@@ -189,9 +185,9 @@ def chosen_reference(lifted: xr.Dataset, reference: str | None = None) -> str:
         raise InvalidSpec(
             "only a lift of a language run predicts tokens; for others use reference_distances(lifted)"
         )
-    others = [str(name) for name in lifted["predictor"].values if name != _LIFTED]
+    others = [str(name) for name in lifted["predictor"].values if name != LIFTED]
     if reference is None:
-        reference = "path" if "path" in others else "nearest"
+        reference = PATH if PATH in others else NEAREST
     if reference not in others:
         raise InvalidSpec(f"reference must be one of {', '.join(others)}, got {reference!r}")
     return reference
@@ -199,21 +195,23 @@ def chosen_reference(lifted: xr.Dataset, reference: str | None = None) -> str:
 
 def _target_change(lifted: xr.Dataset, reference: str) -> xr.DataArray:
     log_prob = lifted["target_log_prob"].transpose("predictor", "sequence", "position")
-    return log_prob.sel(predictor=_LIFTED, drop=True) - log_prob.sel(predictor=reference, drop=True)
+    return log_prob.sel(predictor=LIFTED, drop=True) - log_prob.sel(predictor=reference, drop=True)
 
 
-def _bootstrap_se(
-    total: Float[np.ndarray, "sequence k"], count: np.ndarray, seed: int
-) -> Float[np.ndarray, " k"]:
-    """Standard error of Σ total / Σ count when sequences are drawn anew; NaN with fewer than two of them.
+def _ratio_se(total: Float[np.ndarray, "sequence k"], count: np.ndarray) -> Float[np.ndarray, " k"]:
+    """Standard error of r = Σ total / Σ count over sequences drawn anew, to first order (delta method):
+    √(S/(S − 1)·Σ(total − r·count)²) / Σ count; NaN where fewer than two of the S sequences count any.
 
     Sequences are the independent units: neighbouring positions of one text are not.
     """
-    sequences = len(total)
-    drawn = np.random.default_rng(seed).multinomial(sequences, np.full(sequences, 1 / sequences), _RESAMPLES)
-    with np.errstate(invalid="ignore"):
-        se = (drawn @ total / (drawn @ count)).std(axis=0, ddof=1)
-    return np.where((count > 0).sum(axis=0) >= 2, se, np.nan)
+    known = (count > 0).sum(axis=0) >= 2
+    total, count, sequences = total[:, known], count[:, known], len(total)
+    ratio = total.sum(axis=0) / count.sum(axis=0)
+    squares = ((total - ratio * count) ** 2).sum(axis=0)
+    se = np.full(len(known), np.nan)
+    if sequences > 1:
+        se[known] = np.sqrt(sequences / (sequences - 1) * squares) / count.sum(axis=0)
+    return se
 
 
 def _attrs(lifted: xr.Dataset, reference: str) -> dict[str, object]:

@@ -8,12 +8,10 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from devexplore.errors import InvalidSpec
+from devexplore.schema import LIFTED, NEAREST, PATH
 
 NEGLIGIBLE: Final = 1e-4
 """Summed |α| of the checkpoints that are left out by default, at most."""
-
-LIFTED: Final = "lifted"
-PATH: Final = "path"
 
 
 class Mixture(NamedTuple):
@@ -59,7 +57,7 @@ def mixture(form: xr.Dataset, tolerance: float = NEGLIGIBLE) -> Mixture:
     step, checkpoint = float(form["step"].item()), form["checkpoint"].values
     alpha, dropped = _without_smallest(_weights(form, "weights"), tolerance)
     nearest = int(np.argmin(np.abs(np.log1p(checkpoint) - np.log1p(max(step, 0.0)))))
-    single = {"nearest": nearest, "start": int(checkpoint.argmin()), "end": int(checkpoint.argmax())}
+    single = {NEAREST: nearest, "start": int(checkpoint.argmin()), "end": int(checkpoint.argmax())}
     rows, steps = {LIFTED: alpha}, {LIFTED: step}
     if "path_weights" in form:
         rows[PATH], steps[PATH] = _without_smallest(_weights(form, "path_weights"), tolerance)[0], step

@@ -117,6 +117,23 @@ def test_the_standard_error_is_the_scatter_of_the_mean_over_new_texts() -> None:
     assert 0.8 < stated / scatter < 1.25  # 100 texts know their own scatter to 7 %
 
 
+def test_a_class_in_few_texts_has_the_standard_error_of_its_ratio() -> None:
+    lifted = lift_of(np.linspace(-1, 1, len(TEXTS)), sequences=32)
+    member = lifted["target_is"].values  # sequence, position, target_class
+    digit = list(lifted["target_class"].values).index("digit")
+    member[3:, :, digit] = False
+    change = lifted["target_log_prob"].sel(predictor="lifted") - lifted["target_log_prob"].sel(
+        predictor="end"
+    )
+    inside = member[..., digit]
+    total, count = np.where(inside, change.values, 0).sum(axis=1), inside.sum(axis=1)
+    assert (count > 0).sum() == 3
+    row = target_classes(lifted, "end").sel(target_class="digit")
+    residual = total - float(row.log_prob_change) * count
+    expected = np.sqrt(32 / 31 * (residual**2).sum()) / count.sum()
+    assert float(row.log_prob_change_se) == pytest.approx(expected, rel=1e-6)
+
+
 def test_one_text_has_means_but_no_standard_errors() -> None:
     lifted = lift_of(np.linspace(-1, 1, len(TEXTS)), sequences=1)
     reading = read_form(lifted)
