@@ -31,11 +31,13 @@ def sensitivity_figure(sensitivity: xr.Dataset, theme: Theme = LIGHT) -> go.Figu
     how = (
         "chosen by cross-validation" if sensitivity.attrs["bandwidth_chosen_by"] != "user" else "as declared"
     )
+    tested = bool(np.isfinite(sensitivity["agreeing_p_value"]).any())
+    stars = "Hollow stars: p > 0.05" if tested else "Stars are not compared with random walks"
     time = NAMES[sensitivity.attrs["time"]]
     candidates = sensitivity["candidate"].values
     figure.update_layout(
         base_layout(theme, margin={"l": 76, "r": 20, "t": 88, "b": 48}),
-        title=title_line(f"Dashed: the bandwidth that is used, {chosen:.3g}, {how}", theme),
+        title=title_line(f"Dashed: the bandwidth that is used, {chosen:.3g}, {how}. {stars}", theme),
         width=WIDTH,
         height=HEIGHT,
         showlegend=True,
@@ -74,7 +76,6 @@ def _vertices(vertices: xr.Dataset, name: str, place: int, theme: Theme) -> go.S
 def _agreeing(sensitivity: xr.Dataset, theme: Theme) -> go.Scatter:
     step, angle, p = (sensitivity[f"agreeing_{name}"].values for name in ("step", "angle", "p_value"))
     weak = p > 0.05
-    meaning = "hollow: p > 0.05" if np.isfinite(p).any() else "not compared with a null"
     tested = [f", p = {one:.3g}" if np.isfinite(one) else "" for one in p]
     return go.Scatter(
         x=log_step(step),
@@ -91,7 +92,7 @@ def _agreeing(sensitivity: xr.Dataset, theme: Theme) -> go.Scatter:
             for at, one, said in zip(step, angle, tested, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
-        name=f"all planes agree ({meaning})",
+        name="all planes agree",
     )
 
 
