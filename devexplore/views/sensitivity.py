@@ -32,12 +32,12 @@ def sensitivity_figure(sensitivity: xr.Dataset, theme: Theme = LIGHT) -> go.Figu
         "chosen by cross-validation" if sensitivity.attrs["bandwidth_chosen_by"] != "user" else "as declared"
     )
     tested = bool(np.isfinite(sensitivity["agreeing_p_value"]).any())
-    stars = "Hollow stars: p > 0.05" if tested else "Stars are not compared with random walks"
+    stars = "Hollow stars: p > 0.05" if tested else "Stars: not compared with a null"
     time = NAMES[sensitivity.attrs["time"]]
     candidates = sensitivity["candidate"].values
     figure.update_layout(
         base_layout(theme, margin={"l": 76, "r": 20, "t": 88, "b": 48}),
-        title=title_line(f"Dashed: the bandwidth that is used, {chosen:.3g}, {how}. {stars}", theme),
+        title=title_line(f"Dashed: the bandwidth used, {chosen:.3g}, {how}. {stars}", theme),
         width=WIDTH,
         height=HEIGHT,
         showlegend=True,
