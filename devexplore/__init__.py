@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from devexplore.analysis import most_changed as most_changed
     from devexplore.analysis.form_readings import read_form as read_form
     from devexplore.analysis.reference_distances import reference_distances as reference_distances
+    from devexplore.analysis.turn_centers import circle_center as circle_center
     from devexplore.app.explore import explore as explore
     from devexplore.calibration import calibrate as calibrate
     from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
@@ -56,6 +57,7 @@ _HOMES = {
     "TokenTraces": "measure",
     "bundled_runs": "run",
     "calibrate": "calibration",
+    "circle_center": "analysis.turn_centers",
     "essential_dynamics": "analysis",
     "explore": "app.explore",
     "find_forms": "analysis",

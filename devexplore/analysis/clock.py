@@ -33,10 +33,12 @@ class Clock(NamedTuple):
 
 
 def clock(step: Float[np.ndarray, " step"], scores: Float[np.ndarray, "step component"], kind: Time) -> Clock:
-    """Raises ``InvalidSpec`` for an unknown kind of time."""
+    """Raises ``InvalidSpec`` for an unknown kind of time, or negative steps in log time."""
     if kind not in get_args(Time):
         raise InvalidSpec(f"time must be one of {', '.join(get_args(Time))}, got {kind!r}")
     if kind == "log_step":
+        if step.min() < 0:
+            raise InvalidSpec(f"log_step needs steps of at least 0, got {step.min():g}; take time='step'")
         return Clock(np.log1p(step), step, kind)
     if kind == "step":
         return Clock(step, step, kind)

@@ -1,16 +1,15 @@
 """Essential dynamics: the path of a network through function space, in its principal components."""
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from devexplore.analysis.clock import NAMES, Clock, Time, clock
+from devexplore.analysis.clock import NAMES, Time, clock
 from devexplore.analysis.function_gram import function_gram
-from devexplore.analysis.plane_vertices import vertex_table
-from devexplore.analysis.thinning import spread_rows
+from devexplore.analysis.plane_vertices import plane_names, vertex_table
+from devexplore.analysis.walk import walk_table
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import (
     CrossValidation,
@@ -19,11 +18,10 @@ from devexplore.geometry import (
     choose_bandwidth,
     circles_from_derivatives,
     local_noise,
+    plane_pairs,
     smooth,
-    smoother,
 )
 from devexplore.stats.gram import gram_pca
-from devexplore.stats.surrogates import fit_walk
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -75,8 +73,10 @@ def essential_dynamics(
         InvalidSpec: for an unknown time, a bandwidth <= 0, or repeated steps.
         SchemaError: for outputs that hold NaN or infinity.
     """
-    if n_components < 1:
-        raise InvalidSpec(f"n_components must be at least 1, got {n_components}")
+    if not isinstance(n_components, int | np.integer) or isinstance(n_components, bool) or n_components < 1:
+        raise InvalidSpec(f"n_components must be a whole number of at least 1, got {n_components!r}")
+    if not 0 <= min_persistence < 1:
+        raise InvalidSpec(f"min_persistence must be in [0, 1), got {min_persistence}")
     clock(np.zeros(1), np.zeros((1, 1)), time)  # an unknown time is told before outputs are read
     inner = function_gram(source, kind)
     step = inner.step.astype(np.float64)
@@ -91,8 +91,8 @@ def essential_dynamics(
     noise = local_noise(at.time, pca.scores)
 
     component = np.arange(1, pca.scores.shape[1] + 1)
-    pairs = np.array(list(itertools.combinations(range(len(component)), 2)), dtype=int).reshape(-1, 2)
-    names = np.array([f"PC{i + 1}–PC{j + 1}" for i, j in pairs], dtype=object)
+    pairs = plane_pairs(len(component))
+    names = plane_names(pairs)
     dataset = xr.Dataset(
         {
             "score": (("step", "component"), pca.scores),
@@ -111,7 +111,7 @@ def essential_dynamics(
     )
     dataset = dataset.merge(_circles(fit, pairs)).merge(_space_circle(fit, len(component)))
     dataset = dataset.merge(vertex_table(at, fit, curve, dense, width, noise, pairs, names, min_persistence))
-    dataset = dataset.merge(_cross_validation(tried)).merge(_walk(inner.gram, at, width))
+    dataset = dataset.merge(_cross_validation(tried)).merge(walk_table(inner.gram, at, width))
     widest = float(fit.bandwidth.max())
     dataset.attrs = {
         "output_kind": inner.kind,
@@ -121,7 +121,7 @@ def essential_dynamics(
         "widest_bandwidth": widest,
         "degree": 3,
         "min_persistence": min_persistence,
-        "smoothing": _sentence(time, width, widest, chosen),
+        "smoothing": smoothing_sentence(time, width, widest, chosen),
         "first_step": int(step[0]),
         "last_step": int(step[-1]),
         "n_checkpoints": len(step),
@@ -167,23 +167,7 @@ def _cross_validation(tried: CrossValidation) -> xr.Dataset:
     )
 
 
-def _walk(gram: Float[np.ndarray, "step step"], at: Clock, bandwidth: float) -> xr.Dataset:
-    """The random walk like this run, on at most as many checkpoints as surrogates are made of."""
-    rows = spread_rows(at.time)
-    one = smoother(at.time[rows], bandwidth)
-    model = fit_walk(gram[np.ix_(rows, rows)], velocity=one.weights[1], hat=one.weights[0])
-    return xr.Dataset(
-        {
-            "walk_step_variance": (("walk_step",), model.step_variance),
-            "walk_noise_variance": (("walk_step",), model.noise_variance),
-            "walk_directions": ((), model.directions),
-            "walk_noise_directions": ((), model.noise_directions),
-        },
-        coords={"walk_step": at.step[rows].astype(np.int64)},
-    )
-
-
-def _sentence(time: Time, bandwidth: float, widest: float, chosen: bool) -> str:
+def smoothing_sentence(time: Time, bandwidth: float, widest: float, chosen: bool) -> str:
     how = ", chosen by cross-validation" if chosen else ""
     text = f"local cubic, Gaussian weights, bandwidth {bandwidth:.3g} in {NAMES[time]}{how}"
     return text if widest <= bandwidth else f"{text}, up to {widest:.3g} where checkpoints are sparse"

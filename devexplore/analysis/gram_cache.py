@@ -33,13 +33,15 @@ def kept_products(file: Path, names: Sequence[str], products: Products) -> Float
     kept = _read(file)
     place = {name: row for row, name in enumerate(names)}
     old = [name for name in kept.names if name in place] if kept is not None else []
-    new = np.array([row for row, name in enumerate(names) if name not in set(old)], dtype=int)
+    known = set(old)
+    new = np.array([row for row, name in enumerate(names) if name not in known], dtype=int)
     if kept is None or kept.names[0] not in place or 2 * len(new) >= len(names):
         found = products(0, None)
         _write(file, _Kept(list(names), found))
         return found
     rows = np.array([place[name] for name in old])
-    chosen = np.array([kept.names.index(name) for name in old])
+    row_of = {name: row for row, name in enumerate(kept.names)}
+    chosen = np.array([row_of[name] for name in old])
     found = np.empty((len(names), len(names)))
     found[np.ix_(rows, rows)] = kept.products[np.ix_(chosen, chosen)]
     if len(new) > 0:

@@ -4,6 +4,8 @@ import numpy as np
 import xarray as xr
 
 from devexplore.analysis.clock import clock
+from devexplore.analysis.requirements import require_dynamics
+from devexplore.analysis.walk import walk_model
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import choose_bandwidth, extent, smooth
 from devexplore.stats.surrogates import WalkModel, draw_walk
@@ -31,14 +33,10 @@ def null_walks(dynamics: xr.Dataset, count: int = 3, seed: int = 0) -> xr.Datase
     Raises:
         InvalidSpec: for a count below 1.
     """
+    require_dynamics(dynamics)
     if count < 1:
         raise InvalidSpec(f"count must be at least 1 random walk, got {count}")
-    model = WalkModel(
-        dynamics["walk_step_variance"].values,
-        dynamics["walk_noise_variance"].values,
-        float(dynamics["walk_directions"]),
-        float(dynamics["walk_noise_directions"]),
-    )
+    model = walk_model(dynamics)
     across = extent(dynamics["curve_score"].transpose("curve", "component").values)
     drawn = [_walk(dynamics, model, across, np.random.default_rng([seed, k])) for k in range(count)]
     walks = xr.concat(drawn, "walk")
@@ -57,7 +55,8 @@ def _walk(dynamics: xr.Dataset, model: WalkModel, across: float, rng: np.random.
         bandwidth = float(tried.bandwidth[tried.best])
     dense = np.linspace(at.time[0], at.time[-1], _CURVE_POINTS)
     curve = smooth(at.time, pca.scores, bandwidth, at=dense).position
-    scale = across / extent(curve)
+    size = extent(curve)
+    scale = across / size if size > 0 else 1.0
     return xr.Dataset(
         {
             "score": (("walk_step", "component"), scale * pca.scores),

@@ -37,6 +37,11 @@ class _PlaneVertices(NamedTuple):
     persistence: Float[np.ndarray, " vertex"]
 
 
+def plane_names(pairs: np.ndarray) -> np.ndarray:
+    """``PC1–PC2`` for each pair of components, counted from 0 in ``pairs``."""
+    return np.array([f"PC{i + 1}–PC{j + 1}" for i, j in pairs], dtype=object)
+
+
 def vertex_table(
     at: Clock,
     fit: Smoothed,

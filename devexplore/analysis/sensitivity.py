@@ -6,6 +6,7 @@ import xarray as xr
 from devexplore.analysis.clock import Clock
 from devexplore.analysis.forms import find_forms
 from devexplore.analysis.plane_vertices import vertex_table
+from devexplore.analysis.requirements import require_dynamics
 from devexplore.geometry import smooth
 
 _KEPT = ("step", "step_low", "step_high", "residual", "strength", "angle", "p_value")
@@ -31,6 +32,7 @@ def bandwidth_sensitivity(dynamics: xr.Dataset, n_surrogates: int = 0, seed: int
         agreeing_angle, agreeing_p_value. Bandwidths are in units of the run's time. ``attrs`` repeat the
         chosen bandwidth, how it was chosen, and the smoothing in words.
     """
+    require_dynamics(dynamics)
     step = dynamics["step"].values.astype(np.float64)
     score = dynamics["score"].transpose("step", "component").values
     at = Clock(dynamics["time"].values, step, dynamics.attrs["time"])

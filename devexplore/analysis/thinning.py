@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 MOST_CHECKPOINTS = 400
-"""Smoothing is by far wider than the spacing of so many; surrogates cost the square of their number."""
+"""Surrogates cost the square of their number."""
 
 
 def spread_rows(time: Float[np.ndarray, " step"], most: int = MOST_CHECKPOINTS) -> Int[np.ndarray, " row"]:
@@ -14,4 +14,4 @@ def spread_rows(time: Float[np.ndarray, " step"], most: int = MOST_CHECKPOINTS) 
     wanted = np.linspace(time[0], time[-1], most)
     after = np.clip(np.searchsorted(time, wanted), 1, len(time) - 1)
     nearest = np.where(time[after] - wanted < wanted - time[after - 1], after, after - 1)
-    return np.unique(nearest)
+    return np.unique(np.concatenate([[0], nearest, [len(time) - 1]]))

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from devexplore.analysis.requirements import require_dynamics
 from devexplore.errors import InvalidSpec
 from devexplore.stats.gram import affine_weights
 
@@ -26,6 +27,7 @@ def circle_center(dynamics: xr.Dataset, step: float) -> xr.Dataset:
     Raises:
         InvalidSpec: for a step outside the run, or where the trajectory is straight and has no centre.
     """
+    require_dynamics(dynamics)
     steps = dynamics["step"].values
     if not steps[0] <= step <= steps[-1]:
         raise InvalidSpec(f"expected a step of this run, {steps[0]:,} … {steps[-1]:,}, got {step:,.6g}")

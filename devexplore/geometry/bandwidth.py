@@ -11,6 +11,7 @@ SHARES = np.geomspace(0.006, 0.1, 10)
 """Default candidates, as shares of the range of time."""
 
 MOST_PLACES = 400
+"""Points at which a fit is judged; more would cost the square of their number."""
 
 _MOST_LEVERAGE = 0.9
 """A fit with more parameters than this share of the points leaves nothing to be judged by."""
@@ -41,10 +42,10 @@ def choose_bandwidth(
 ) -> CrossValidation:
     """The bandwidth of ``smooth`` with the least mean |residual|² / (1 − mean H_tt)².
 
-    That is generalised cross-validation; H is the matrix that takes points to the fit. Both means are over at
-    most ``MOST_PLACES`` points, evenly chosen. Noise that hangs together from one point to the next is followed, not smoothed away. Where no
-    candidate leaves enough points to judge by, the widest is best. Source: Craven & Wahba 1979, "Smoothing
-    noisy data with spline functions".
+    That is generalised cross-validation; H is the matrix that takes points to the fit. Both means are over
+    at most ``MOST_PLACES`` points, evenly chosen. Noise that hangs together from one point to the next is
+    followed, not smoothed away. Where no candidate leaves enough points to judge by, the widest is best.
+    Source: Craven & Wahba 1979, "Smoothing noisy data with spline functions".
     """
     bandwidths = candidate_bandwidths(t) if candidates is None else np.asarray(candidates, dtype=np.float64)
     places = np.unique(np.linspace(0, len(t) - 1, MOST_PLACES).round().astype(int))

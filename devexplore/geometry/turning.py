@@ -11,8 +11,9 @@ class Turning(NamedTuple):
 
     ``angle`` at a point (radians, 0 … π) lies between the chord from where the curve last entered the ball
     around it and the chord to where it first leaves; 0 is straight on, π straight back. NaN where the curve
-    starts or ends inside the ball. ``before`` and ``after`` are those rows (-1 for none). ``total`` is the
-    turning of the whole curve when it is walked with dividers of that opening (radians).
+    starts or ends inside the ball. ``before`` and ``after`` are those rows (-1 for none), ``incoming`` and
+    ``outgoing`` the two chords (of no meaning where there is no such row). ``total`` is the turning of the
+    whole curve when it is walked with dividers of that opening (radians).
     """
 
     angle: Float[np.ndarray, " point"]
@@ -25,6 +26,7 @@ class Turning(NamedTuple):
 
 def squared_distances(points: Float[np.ndarray, "point v"]) -> Float[np.ndarray, "point point"]:
     """|p_i − p_j|² of all pairs."""
+    points = points - points.mean(axis=0)  # a common offset would cost digits
     length = np.sum(points**2, axis=1)
     return np.maximum(length[:, None] + length - 2 * points @ points.T, 0.0)
 
@@ -43,7 +45,9 @@ def turning(
     ``squared_distances``, where known already.
     """
     count = len(points)
-    outside = (squared_distances(points) if squared is None else squared) >= scale**2
+    apart = squared_distances(points) if squared is None else squared
+    outside = (apart >= scale**2) & (apart > 0)
+    np.fill_diagonal(outside, False)  # rounding must not take a point out of its own ball
     later, earlier = np.triu(outside), np.tril(outside)[:, ::-1]
     after = np.where(later.any(axis=1), later.argmax(axis=1), -1)
     before = np.where(earlier.any(axis=1), count - 1 - earlier.argmax(axis=1), -1)

@@ -16,7 +16,10 @@ from devexplore.errors import InvalidSpec, SchemaError
 _COLUMNS_AT_ONCE = 2048
 """Features multiplied at a time: at T = 150 they are 2.5 MB in float64, which stay in or near a core."""
 
-_BLAS = threading.Lock()
+_MATRICES_BYTES = 512 * 2**20
+"""What the workers' matrices may take together: fewer work where there are thousands of checkpoints."""
+
+_BLAS = threading.RLock()
 """Held while BLAS is kept to one thread: two callers who each restore what they found would leave it so."""
 
 
@@ -59,39 +62,45 @@ def products_from(
     about 10⁻⁶ of the first one's variance.
 
     Every block holds all checkpoints. While ``threads`` workers (default: one for each core) multiply a
-    block, the next one is taken from the iterator: at most two are held. BLAS runs on one thread meanwhile,
-    in each worker. The result depends on ``threads`` by rounding only.
+    block, the next one is taken from the iterator: at most two are held, beside 512 MB of matrices (or two of
+    them, where those are larger). BLAS runs on one thread meanwhile, in each worker, and other callers wait.
+    The result depends on ``threads`` by rounding only.
 
     Raises:
         InvalidSpec: if there is no block, or blocks differ in their number of checkpoints.
         SchemaError: if a checkpoint holds NaN or infinity, or numbers whose squares overflow; the message
             gives its row.
     """
-    count = threads if threads is not None else os.cpu_count() or 1
-    if count < 1:
-        raise InvalidSpec(f"threads must be at least 1, got {count}")
+    if threads is not None and threads < 1:
+        raise InvalidSpec(f"threads must be at least 1, got {threads}")
     workers: list[_Worker] = []
     at_work: list[Future[None]] = []
-    with _BLAS, _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    most = threads if threads is not None else os.cpu_count() or 1
+    with _BLAS, _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(most) as pool:
         for block in blocks:
             if block.ndim != 2:
                 raise InvalidSpec(f"expected blocks of shape (step, feature), got {block.shape}")
+            steps = len(block)
             if not workers:
-                workers = [_Worker(len(block), reference, rows) for _ in range(count)]
-            if len(block) != workers[0].steps:
+                matrix_bytes = 8 * steps * (steps if rows is None else len(rows))
+                fit = max(1, _MATRICES_BYTES // max(1, 2 * matrix_bytes))
+                workers = [_Worker(steps, reference, rows) for _ in range(min(most, fit))]
+            if steps != workers[0].steps:
                 same = f"the same {workers[0].steps} checkpoints"
-                raise InvalidSpec(f"every block must hold {same}, got one with {len(block)}")
+                raise InvalidSpec(f"every block must hold {same}, got one with {steps}")
             _finish(at_work)
-            shares = [
-                range(k * _COLUMNS_AT_ONCE, block.shape[1], count * _COLUMNS_AT_ONCE) for k in range(count)
-            ]
+            stride = len(workers) * _COLUMNS_AT_ONCE
             at_work = [
-                pool.submit(worker.add, block, share) for worker, share in zip(workers, shares, strict=True)
+                pool.submit(worker.add, block, range(k * _COLUMNS_AT_ONCE, block.shape[1], stride))
+                for k, worker in enumerate(workers)
             ]
         _finish(at_work)
     if not workers:
         raise InvalidSpec("expected at least one block of features, got none")
-    return np.sum([worker.sum for worker in workers], axis=0)
+    total = workers[0].sum
+    for worker in workers[1:]:
+        total += worker.sum
+    return total
 
 
 @functools.cache
@@ -101,7 +110,9 @@ def _libraries() -> ThreadpoolController:
 
 
 class _Worker:
-    """One thread's share of the columns, and the sum of their products."""
+    """One thread's share of the columns, and the sum of their products: always the same share, so that the
+    result does not depend on which thread was faster.
+    """
 
     def __init__(self, steps: int, reference: int, rows: Int[np.ndarray, " row"] | None) -> None:
         self.steps = steps

@@ -126,12 +126,29 @@ def test_progress_is_told(one_cusp) -> None:
         ({"tolerance": float("nan")}, "extent in"),
         ({"min_turn": 200}, "degrees"),
         ({"max_p": 0}, "max_p"),
+        ({"tolerance": 1e-8}, "extent in"),
         ({"n_surrogates": 10}, "take at least 19"),
+        ({"n_surrogates": 19.5}, "whole number"),
+        ({"seed": -1}, "whole number"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(one_cusp, setting, message) -> None:
     with pytest.raises(InvalidSpec, match=message):
         find_forms(one_cusp[1], **setting)
+
+
+def test_what_is_not_whole_essential_dynamics_is_refused_with_what_to_do(one_cusp) -> None:
+    dynamics = one_cusp[1]
+    with pytest.raises(InvalidSpec, match="lack walk_step_variance"):
+        find_forms(dynamics.drop_vars("walk_step_variance"))
+    with pytest.raises(InvalidSpec, match="attribute bandwidth_chosen_by"):
+        find_forms(dynamics.drop_attrs())
+    with pytest.raises(InvalidSpec, match=r"100 of 200 checkpoints.*outputs.isel"):
+        find_forms(dynamics.isel(step=slice(100)))
+    with pytest.raises(InvalidSpec, match="got NoneType"):
+        find_forms(None)
+    with pytest.raises(InvalidSpec, match="NaN"):
+        find_forms(dynamics.assign(score=dynamics["score"] * np.nan))
 
 
 @pytest.mark.slow

@@ -59,3 +59,12 @@ def test_rotation_translation_and_scaling_with_the_curve_change_nothing(seed, fa
 
 def test_angles_with_a_zero_vector_are_right_angles() -> None:
     assert angle_between(np.zeros(3), np.ones(3)) == pytest.approx(np.pi / 2)
+
+
+def test_a_curve_that_never_moves_does_not_turn_and_an_offset_changes_nothing() -> None:
+    still = turning(np.zeros((10, 3)), 0.0)
+    assert still.total == 0
+    assert np.isnan(still.angle).all()
+    curve = np.cumsum(np.random.default_rng(0).normal(size=(60, 3)), axis=0)
+    curve /= extent(curve)
+    assert turning(curve + 1e5, 0.05).total == pytest.approx(turning(curve, 0.05).total, rel=1e-4)
