@@ -21,6 +21,7 @@ from devexplore.geometry import (
     plane_pairs,
     smooth,
 )
+from devexplore.schema import CONTENT_HASH
 from devexplore.stats.gram import gram_pca
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def essential_dynamics(
         "n_checkpoints": len(step),
         "n_features": inner.n_features,
     }
+    if inner.content_hash is not None:
+        dataset = dataset.assign_coords({CONTENT_HASH: ("step", inner.content_hash)})
     if inner.sketched is not None:
         dataset.attrs["sketched"] = inner.sketched
     return dataset

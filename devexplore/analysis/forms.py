@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from devexplore.analysis.clock import Clock, Time, clock
 from devexplore.analysis.dynamics import smoothing_sentence
 from devexplore.analysis.plane_vertices import plane_names, resampled
-from devexplore.analysis.requirements import require_dynamics
+from devexplore.analysis.requirements import hashes, require_dynamics
 from devexplore.analysis.thinning import spread_rows
 from devexplore.analysis.walk import walk_model
 from devexplore.errors import InvalidSpec
@@ -324,6 +324,7 @@ def _forms(
             "plane": plane_names(plane_pairs(components)),
             "axis": ["x", "y"],
             "checkpoint": dynamics["step"].values,
+            **hashes(dynamics),
         },
     )
     dataset.attrs = {

@@ -46,6 +46,8 @@ class FunctionGram(NamedTuple):
     kind: str
     n_features: int
     sketched: int | None = None
+    content_hash: np.ndarray | None = None
+    """Which weights each checkpoint had, where the outputs say."""
 
 
 def function_gram(
@@ -87,6 +89,7 @@ def function_gram(
         kind,
         output.size // len(step) if sketched is None else int(output.attrs[N_FEATURES]),
         None if sketched is None else int(sketched),
+        output[CONTENT_HASH].values if CONTENT_HASH in output.coords else None,
     )
 
 

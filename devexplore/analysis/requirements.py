@@ -4,9 +4,16 @@ import numpy as np
 import xarray as xr
 
 from devexplore.errors import InvalidSpec
+from devexplore.schema import CONTENT_HASH
 
 _VARIABLES = ("score", "smooth_score", "weights", "time", "walk_step_variance", "space_center")
 _ATTRIBUTES = ("output_kind", "time", "bandwidth", "bandwidth_chosen_by", "n_checkpoints")
+
+
+def hashes(dynamics: xr.Dataset) -> dict[str, tuple[str, np.ndarray]]:
+    """The coordinate that tells ``dx.lift`` whose weights these combinations are for, where it is known."""
+    known = CONTENT_HASH in dynamics.coords
+    return {CONTENT_HASH: ("checkpoint", dynamics[CONTENT_HASH].values)} if known else {}
 
 
 def require_dynamics(dataset: object) -> None:

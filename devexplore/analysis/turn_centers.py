@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.requirements import require_dynamics
+from devexplore.analysis.requirements import hashes, require_dynamics
 from devexplore.errors import InvalidSpec
 from devexplore.stats.gram import affine_weights
 
@@ -49,6 +49,11 @@ def circle_center(dynamics: xr.Dataset, step: float) -> xr.Dataset:
             "weights": ("checkpoint", affine_weights(loadings, center)),
             "path_weights": ("checkpoint", affine_weights(loadings, path)),
         },
-        coords={"component": dynamics["component"].values, "checkpoint": steps, "step": steps[row]},
+        coords={
+            "component": dynamics["component"].values,
+            "checkpoint": steps,
+            "step": steps[row],
+            **hashes(dynamics),
+        },
         attrs={"output_kind": dynamics.attrs["output_kind"], "name": "Circle’s centre"},
     )

@@ -86,6 +86,7 @@ def lift(
     mix = mixture(form, tolerance)
     if top_k < 1:
         raise InvalidSpec(f"top_k must be at least 1, got {top_k}")
+    _require_its_weights(run, form)
     subject = Subject(run, torch.device("cpu"))
     kind = _lifted_kind(run.system, str(form.attrs.get("output_kind", subject.system.output_kinds[0])))
     if run.system == "language":
@@ -111,6 +112,24 @@ def lift(
         "dropped_weight": mix.dropped,
     }
     return lifted
+
+
+def _require_its_weights(run: Run, form: xr.Dataset) -> None:
+    """Raise ``InvalidSpec`` where a form says that it was found on other weights, at its ends or its heaviest."""
+    if schema.CONTENT_HASH not in form.coords:
+        return
+    try:
+        checkpoints = run.checkpoints
+    except CheckpointNotFound:
+        return  # shipped without; its stored outputs are all there is
+    steps = form["checkpoint"].values
+    for row in {0, len(steps) - 1, int(np.argmax(np.abs(form["weights"].values)))}:
+        held = checkpoints.content_hash(int(steps[row]))
+        if held != form[schema.CONTENT_HASH].values[row]:
+            raise InvalidSpec(
+                f"this form was found on other weights than {run.name} has at step {int(steps[row]):,}; "
+                "lift it on the run that it comes from"
+            )
 
 
 class _Text(NamedTuple):

@@ -160,6 +160,20 @@ def test_outputs_of_other_weights_are_not_used(measured_run: Runs, trained_run: 
     assert float(np.abs(after - before).max()) > 1e-3
 
 
+def test_a_point_found_on_other_weights_is_refused(measured_run: Runs) -> None:
+    from devexplore.checkpoints import save_checkpoint
+
+    run = dx.open(measured_run("regression"))
+    dynamics = dx.essential_dynamics(run)
+    center = dx.circle_center(dynamics, float(dynamics["step"][len(dynamics["step"]) // 2]))
+    dx.lift(run, center)
+    step = run.checkpoints.steps[-1]
+    halved = {name: tensor / 2 for name, tensor in run.checkpoints.load(step).items()}
+    save_checkpoint(run.checkpoints.path(step), halved)
+    with pytest.raises(InvalidSpec, match="found on other weights"):
+        dx.lift(dx.open(run.path), center)
+
+
 def test_the_predictors_compared_with_are_the_checkpoints_they_are_called(measured_run: Runs) -> None:
     run = dx.open(measured_run("language"))
     output = run.dataset("outputs/log_probs")["output"]
