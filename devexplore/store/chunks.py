@@ -48,8 +48,8 @@ class RowFiles:
     def read(self, row: int, region: Sequence[slice], out: np.ndarray) -> None:
         """Row ``row`` at ``region`` (slices of step 1) into ``out``, which has the region's shape.
 
-        Raises ``OSError``, ``RuntimeError`` or ``ValueError`` on files that are missing, broken, or hold another
-        number of values.
+        Raises ``OSError``, ``RuntimeError`` or ``ValueError`` on files that are missing, broken, or hold
+        another number of values.
         """
         bounds = [part.indices(size)[:2] for part, size in zip(region, self._array.shape[1:], strict=True)]
         grid = [
