@@ -76,24 +76,30 @@ def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None 
     ``progress(done, total, text)`` is called after each checkpoint. A run that ships without its checkpoints
     gives what is stored.
     """
-    held = [group for group in schema.output_groups(kind) if run.has(group)]
-    try:
-        hashes = {int(step): run.checkpoints.content_hash(step) for step in run.checkpoints.steps}
-    except CheckpointNotFound:
-        if not held:
-            raise
-        hashes = {}
-    for group in held:
-        output = run.dataset(group)["output"]
-        stored = dict(zip(output[schema.STEP].values, output[schema.CONTENT_HASH].values, strict=True))
-        if all(stored.get(step) == content_hash for step, content_hash in hashes.items()):
-            return output
+    for group in schema.output_groups(kind):
+        if covers_checkpoints(run, group):
+            return run.dataset(group)["output"]
     measurement = Outputs(kind)
     subject = Subject(run, torch.device("cpu"))
     with run.output_store() as store:
         sweep(store, subject, measurement, reporting(progress) if progress is not None else silent)
     run.refresh()
     return run.dataset(f"{schema.OUTPUTS}/{measurement.chosen(subject)}")["output"]
+
+
+def covers_checkpoints(run: Run, group: str) -> bool:
+    """Whether outputs in this group are there for every checkpoint, from the weights that it has now; of a
+    run that ships without its checkpoints, whether there are any.
+    """
+    if not run.has(group):
+        return False
+    try:
+        checkpoints = run.checkpoints
+    except CheckpointNotFound:
+        return True
+    output = run.dataset(group)["output"]
+    stored = dict(zip(output[schema.STEP].values, output[schema.CONTENT_HASH].values, strict=True))
+    return all(stored.get(step) == checkpoints.content_hash(step) for step in map(int, checkpoints.steps))
 
 
 Reporter = Callable[[str, int, int], AbstractContextManager[Callable[[float], object]]]

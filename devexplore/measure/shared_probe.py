@@ -12,10 +12,11 @@ from devexplore import schema
 from devexplore.errors import InvalidSpec
 from devexplore.measure.base import Arrays, Layout
 from devexplore.measure.outputs import Outputs
-from devexplore.measure.pipeline import Progress, ensure_outputs, reporting, silent, sweep, write_probe
+from devexplore.measure.pipeline import Progress, covers_checkpoints, reporting, silent, sweep, write_probe
 from devexplore.measure.references import lacking, write_references
 from devexplore.measure.subject import Subject
 from devexplore.run import Run
+from devexplore.store import as_json
 
 
 def share_probe(
@@ -54,15 +55,12 @@ def share_probe(
     reporter = reporting(progress) if progress is not None else silent
     for run in runs:
         subject, prefix, outputs = Subject(run, cpu), "", Outputs(kind, sketch)
-        own = run.has(schema.PROBE) and run.probe_id == probe
-        if not own:
+        if not (run.has(schema.PROBE) and run.probe_id == probe):
             _require_alike(first, subject)
             subject.probe_batch = first.probe_batch
             prefix = f"{schema.ON_PROBE}/{probe}/"
             outputs = _OutputsOn(kind, sketch, probe)
-        if own and sketch is None:
-            ensure_outputs(run, kind, progress)
-        else:
+        if not _holds(run, subject, outputs):
             with run.output_store() as store:
                 sweep(store, subject, outputs, reporter)
             run.refresh()
@@ -90,6 +88,15 @@ class _OutputsOn(Outputs):
 
     def _below(self, groups: Mapping) -> dict:
         return {f"{schema.ON_PROBE}/{self.probe}/{name}": content for name, content in groups.items()}
+
+
+def _holds(run: Run, subject: Subject, outputs: Outputs) -> bool:
+    """Whether these very outputs, whole or as a sketch of this size, are there for every checkpoint."""
+    spec = as_json(outputs.spec(subject))
+    return all(
+        covers_checkpoints(run, group) and run.dataset(group).attrs.get("spec") == spec
+        for group in outputs.groups(subject)
+    )
 
 
 def _sketch_of(run: Run, kind: str) -> int | None:

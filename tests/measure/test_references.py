@@ -153,6 +153,29 @@ def test_sketched_runs_have_the_joint_dynamics_of_whole_ones_to_the_sketchs_erro
         dx.joint_dynamics([fewer[0], other])
 
 
+def test_a_run_that_held_a_sketch_is_given_what_the_whole_first_one_has(another):
+    first, second = another("superposition", "a"), another("superposition", "b", seed=1)
+    dx.measure(first, [dx.TokenLosses(), dx.Outputs()], progress=False)
+    dx.measure(second, [dx.TokenLosses(), dx.Outputs(sketch=64)], progress=False)
+    assert first.probe_id == second.probe_id
+    joint = dx.joint_dynamics(dx.share_probe([first, second]))
+    assert "sketched" not in joint.attrs
+    assert joint.sizes["point"] == 2 * len(first.recipe["schedule"])
+
+
+def test_packed_runs_and_runs_without_checkpoints_share_what_they_hold(another, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEVEXPLORE_CACHE", str(tmp_path / "cache"))
+    runs = [another("superposition", "a"), another("superposition", "b", seed=1)]
+    for run in runs:
+        dx.measure(run, [dx.TokenLosses(), dx.Outputs()], progress=False)
+    packed = dx.open(pack_run(runs[0].path, tmp_path / "packed"))
+    ensure_outputs(packed)  # kept in the cache
+    shutil.rmtree(runs[1].path / "checkpoints")
+    monkeypatch.setattr(Subject, "load", None)
+    joint = dx.joint_dynamics(dx.share_probe([packed, dx.open(runs[1].path)]))
+    assert joint.sizes["point"] == 2 * len(runs[0].recipe["schedule"])
+
+
 def test_packing_leaves_outputs_on_other_probes_out(another, tmp_path: Path):
     runs = dx.share_probe([another("deep_linear", "a"), another("deep_linear", "b", seed=1)])
     packed = dx.open(pack_run(runs[1].path, tmp_path / "packed"))
