@@ -1,6 +1,7 @@
 """Outputs of several runs as points of one function space: same probe, same kind, same features."""
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -53,16 +54,21 @@ def one_space(runs: "list[Run]", kind: str | None, references: bool) -> OneSpace
     if len(runs) == 0:
         raise InvalidSpec("expected at least one run, got none")
     places = ["", *(_place(runs[0], run) for run in runs[1:])]
-    group = _common_group(runs, places, kind)
-    kind = group.removeprefix(f"{OUTPUTS}/").removesuffix(SKETCH)
     names = _distinct([run.name for run in runs])
+    group = _common_group(runs, names, places, kind)
+    kind = group.removeprefix(f"{OUTPUTS}/").removesuffix(SKETCH)
     stored = [run.dataset(f"{place}{group}") for run, place in zip(runs, places, strict=True)]
     outputs = [stored_outputs(each["output"], kind)[0] for each in stored]
     seed = _sketch_seed(names, stored) if SKETCHED in outputs[0].attrs else None
-    predictors, missing = _predictors(runs, names, places, kind) if references else ({}, [])
-    if seed is not None:
+
+    def kept(output: xr.DataArray) -> xr.DataArray:
+        """A predictor as the checkpoints' outputs were kept, in memory."""
+        if seed is None:
+            return output.load().expand_dims(STEP)
         size = outputs[0].sizes["feature"]
-        predictors = {name: _sketched(output, size, seed) for name, output in predictors.items()}
+        return xr.DataArray(count_sketch(output.values.ravel(), size, seed)[None], dims=(STEP, "feature"))
+
+    predictors, missing = _predictors(runs, names, places, kind, kept) if references else ({}, [])
     _require_alike([*names, *predictors], [*outputs, *predictors.values()])
     features = outputs[0].size // outputs[0].sizes[STEP]
     if seed is None:
@@ -105,11 +111,11 @@ def _shape(probe: xr.Dataset, name: str) -> str:
     return str(probe[name].shape) if name in probe else "absent"
 
 
-def _common_group(runs: "list[Run]", places: list[str], kind: str | None) -> str:
+def _common_group(runs: "list[Run]", names: list[str], places: list[str], kind: str | None) -> str:
     """The group of outputs that every run has: whole ones rather than sketches."""
     held = {
-        run.name: [group for group in output_groups(None) if run.has(f"{place}{group}")]
-        for run, place in zip(runs, places, strict=True)
+        name: [group for group in output_groups(None) if run.has(f"{place}{group}")]
+        for run, name, place in zip(runs, names, places, strict=True)
     }
     for group in output_groups(kind):
         if all(group in groups for groups in held.values()):
@@ -134,13 +140,12 @@ def _sketch_seed(names: list[str], stored: list[xr.Dataset]) -> int:
     return specs[0]["sketch_seed"]
 
 
-def _sketched(output: xr.DataArray, size: int, seed: int) -> xr.DataArray:
-    """A predictor as the checkpoints' outputs were kept."""
-    return xr.DataArray(count_sketch(output.values.ravel(), size, seed)[None], dims=(STEP, "feature"))
-
-
 def _predictors(
-    runs: "list[Run]", names: list[str], places: list[str], kind: str
+    runs: "list[Run]",
+    names: list[str],
+    places: list[str],
+    kind: str,
+    kept: Callable[[xr.DataArray], xr.DataArray],
 ) -> tuple[dict[str, xr.DataArray], list[str]]:
     """Every predictor that is stored, and what is missing, in words.
 
@@ -158,7 +163,7 @@ def _predictors(
         if stored.attrs.get("missing"):
             missing.append(f"predictors counted in the text of {name} are missing: {stored.attrs['missing']}")
         for label in stored["predictor"].values:
-            output = stored["output"].sel(predictor=label, drop=True).load().expand_dims(STEP)
+            output = kept(stored["output"].sel(predictor=label, drop=True))
             like = [own for own, other in owners.setdefault(str(label), []) if _same(output, other)]
             if like:
                 like[0].append(name)

@@ -209,3 +209,16 @@ def test_errors_say_what_to_do():
     broken[3, 5] = np.nan
     with pytest.raises(SchemaError, match=r"rows \[3\]"):
         joint_dynamics([planted(broken)])
+
+
+def test_of_two_runs_of_one_name_what_each_lacks_is_told():
+    whole, other = planted(curve()), planted(curve(1))
+    whole.held["outputs/logits"] = whole.held["outputs/log_probs"]
+    with pytest.raises(
+        NotMeasured, match=r"a: outputs/log_probs, outputs/logits; a \(2\): outputs/log_probs\)"
+    ):
+        joint_dynamics([whole, other], kind="true_token_logit")
+    with pytest.raises(
+        NotMeasured, match=r"a: outputs/log_probs; a \(2\): outputs/log_probs, outputs/logits"
+    ):
+        joint_dynamics([other, whole], kind="logits")
