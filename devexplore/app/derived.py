@@ -138,7 +138,14 @@ class DerivedRun:
         dynamics = self.dynamics.future
         if not dynamics.done() or dynamics.exception() is not None:
             return None
-        return self._job("forms", lambda _: find_forms(dynamics.result()))
+
+        def seek(progress: Progress) -> xr.Dataset:
+            return find_forms(
+                dynamics.result(),
+                progress=lambda done, of: progress(done, of, "random walks to compare with"),
+            )
+
+        return self._job("forms", seek)
 
     def start(self) -> tuple[Job, Job]:
         """Both jobs, running from now on if they were not yet."""
@@ -171,6 +178,7 @@ class DerivedRun:
     def _compute_dynamics(self, progress: Progress) -> xr.Dataset:
         """In a Run of its own: measuring closes and reopens its files, which the page may be reading."""
         torch.set_num_threads(1)  # leave the other cores to the page and to what else runs on this machine
-        output = ensure_outputs(open_run(self.run.path), kind=None, progress=progress)
+        run = open_run(self.run.path)
+        output = ensure_outputs(run, kind=None, progress=progress)
         progress(0, 0, "principal components")
-        return essential_dynamics(output)
+        return essential_dynamics(run, kind=str(output.attrs["kind"]))  # of a run: its Gram matrix is kept
