@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ from zarr.core.sync import sync
 from devexplore.schema import MEASURED, STEP
 from devexplore.store.files import CHUNK
 from devexplore.store.group import LOST_STEP, open_for_writing
-from devexplore.store.lazy import DECODING_ERRORS, damaged_chunks
+from devexplore.store.lazy import DECODING_ERRORS, damaged_chunks, dimensions_of, wrong_length
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
@@ -22,7 +23,8 @@ _METADATA = "zarr.json"
 
 
 class Damage(NamedTuple):
-    """One damaged file. ``rows`` are the positions along ``step`` it holds; None if it concerns them all."""
+    """One damaged file. ``rows`` are the positions along ``step`` of which it holds all or a part; None if it
+    concerns them all."""
 
     group: str
     file: str
@@ -44,7 +46,7 @@ class Repair(NamedTuple):
 
 
 def find_damage(files: "ZarrStore") -> list[Damage]:
-    """Every file that is truncated, corrupted or missing, by reading all of them once."""
+    """Every file that is truncated, corrupted, missing or at odds with others, by reading all once."""
     names = set(sync(_names(files)))
     nodes = {node for name in names for node in _with_parents(name)}
     groups = {_parent(node) for node in nodes if node != ""} | {""}
@@ -58,9 +60,14 @@ def find_damage(files: "ZarrStore") -> list[Damage]:
         elif kind != "group":
             found.append(Damage(node if node in groups else _parent(node), name, kind, None))
     unreadable = {damage.group for damage in found}
-    for node in arrays:
-        if _parent(node) not in unreadable:  # without its metadata nothing in a group can be judged
-            found.extend(_damage_in_array(files, node, names))
+    for group in sorted({_parent(node) for node in arrays} - unreadable):  # others cannot be judged
+        members = [zarr.open_array(files, path=node, mode="r") for node in arrays if _parent(node) == group]
+        at_odds = list(_at_odds(group, members))
+        if at_odds:  # which files there must be cannot be told
+            found.extend(at_odds)
+            continue
+        for array in members:
+            found.extend(_damage_in_array(files, array, names))
     return found
 
 
@@ -85,27 +92,43 @@ def repair_group(store_path: Path, group: str, damages: list[Damage]) -> Repair:
     return Repair(group, files, tuple(steps), None)
 
 
-def _damage_in_array(files: "ZarrStore", node: str, names: set[str]) -> list[Damage]:
-    array = zarr.open_array(files, path=node, mode="r")
-    group = _parent(node)
-    on_steps = STEP in (getattr(array.metadata, "dimension_names", None) or ())
-    found = []
-    for file, reason in damaged_chunks(array):
-        found.append(Damage(group, file, reason, _rows(array, file) if on_steps else None))
-    if not on_steps:
-        expected = {
-            f"{node}/{array.metadata.encode_chunk_key(chunk)}" for chunk in np.ndindex(array.cdata_shape)
-        }
-        return found + [
-            Damage(group, file, "this file is missing", None) for file in sorted(expected - names)
-        ]
-    for row in _measured_rows(files, group):
-        chunk = (row // array.chunks[0], *(0 for _ in array.chunks[1:]))
-        file = f"{node}/{array.metadata.encode_chunk_key(chunk)}"
-        lost = Damage(group, file, "this file is missing", _rows(array, file))
-        if file not in names and lost not in found and np.prod(array.shape) > 0:
-            found.append(lost)
-    return found
+def _at_odds(group: str, members: list[zarr.Array[Any]]) -> Iterator[Damage]:
+    """Arrays whose metadata can be read and not be true: others of the group have other sizes."""
+    sizes: dict[str, tuple[int, str]] = {}
+    lengths = {array.basename: array.shape[0] for array in members if _on_steps(array)}
+    if lengths and MEASURED not in lengths:
+        yield Damage(group, f"{group}/{MEASURED}/{_METADATA}", "this file is missing", None)
+        return
+    for array in members:
+        file = f"{array.path}/{_METADATA}"
+        for name, size in zip(dimensions_of(array), array.shape, strict=True):
+            if name == STEP:
+                # One more is what a kill leaves that comes before `measured`, the last, has grown as well.
+                if not lengths[MEASURED] <= size <= lengths[MEASURED] + 1:
+                    yield Damage(group, file, wrong_length(size, lengths[MEASURED]), None)
+            elif sizes.setdefault(name, (size, array.path))[0] != size:
+                there, other = sizes[name]
+                yield Damage(group, file, f"says that {name} is {size} long, where {other} has {there}", None)
+
+
+def _damage_in_array(files: "ZarrStore", array: zarr.Array[Any], names: set[str]) -> list[Damage]:
+    group, on_steps = _parent(array.path), _on_steps(array)
+    unreadable = dict(damaged_chunks(array))
+    rows = {row // array.chunks[0] for row in _measured_rows(files, group)} if on_steps else None
+    expected = {
+        f"{array.path}/{array.metadata.encode_chunk_key(chunk)}"
+        for chunk in np.ndindex(array.cdata_shape)
+        if rows is None or chunk[0] in rows
+    }
+    missing = dict.fromkeys(sorted(expected - names), "this file is missing")
+    return [
+        Damage(group, file, reason, _rows(array, file) if on_steps else None)
+        for file, reason in {**missing, **unreadable}.items()
+    ]
+
+
+def _on_steps(array: zarr.Array[Any]) -> bool:
+    return STEP in dimensions_of(array)
 
 
 def _measured_rows(files: "ZarrStore", group: str) -> list[int]:
@@ -117,7 +140,7 @@ def _measured_rows(files: "ZarrStore", group: str) -> list[int]:
 
 
 def _rows(array: zarr.Array[Any], file: str) -> tuple[int, ...]:
-    """Positions along step of the chunk in this file; chunks are whole in every other dimension."""
+    """Positions along step of the chunk in this file, which may hold only a part of each."""
     first = int(file.rsplit("/c/", 1)[1].split("/")[0]) * array.chunks[0]
     return tuple(range(first, min(first + array.chunks[0], array.shape[0])))
 
@@ -148,7 +171,12 @@ def _kind(files: "ZarrStore", name: str) -> str:
         content = sync(files.get(name, default_buffer_prototype()))
         if content is None:
             return "this file is missing"
-        return str(json.loads(content.to_bytes())["node_type"])
+        kind = str(json.loads(content.to_bytes())["node_type"])
+        if kind == "array":
+            array = zarr.open_array(files, path=_parent(name), mode="r")
+            if len(dimensions_of(array)) != array.ndim:
+                return "names no dimensions"
+        return kind
     except (*DECODING_ERRORS, KeyError) as error:
         return f"truncated or corrupted ({str(error).splitlines()[0] if str(error) else 'empty'})"
 

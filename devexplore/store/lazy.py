@@ -33,11 +33,15 @@ def open_group(group: zarr.Group, path: str | os.PathLike[str]) -> xr.Dataset:
 
     A block that is being written while we read is either wholly there or not at all: ``measured`` is read
     first, and a block's arrays are complete before its flag is set. Reading raises ``DamagedStore`` wherever
-    it happens (``.values``, ``.sel``, arithmetic, plotting).
+    it happens (``.values``, ``.sel``, arithmetic, plotting); opening raises it where metadata are at odds.
     """
     rows = None
     if MEASURED in group:
-        rows = np.flatnonzero(read(stored_array(group, MEASURED), path))
+        flags = read(stored_array(group, MEASURED), path)
+        rows = np.flatnonzero(flags)
+        for _, array in sorted(group.arrays()):
+            if STEP in dimensions_of(array) and array.shape[0] < len(flags):
+                raise damaged(path, f"{array.path}/zarr.json", wrong_length(array.shape[0], len(flags)))
         steps = read(stored_array(group, STEP), path, (_stored_rows(rows),))
         rows = rows[np.argsort(steps, kind="stable")]
     variables = {
@@ -157,7 +161,7 @@ def _stored_rows(rows: Any) -> Any:
 def _variable(
     array: zarr.Array[Any], rows: Int[np.ndarray, " row"] | None, path: str | os.PathLike[str]
 ) -> xr.Variable:
-    dimensions = getattr(array.metadata, "dimension_names", None) or ()
+    dimensions = dimensions_of(array)
     on_steps = rows if STEP in dimensions else None
     data = indexing.LazilyIndexedArray(_StoredArray(array, on_steps, path))
     # As xarray's own backends do: what was read whole is kept. The type stubs know only real arrays.
@@ -165,6 +169,16 @@ def _variable(
     cached = indexing.CopyOnWriteArray(cached)
     chunks = {"preferred_chunks": dict(zip(dimensions, array.chunks, strict=True))} if dimensions else {}
     return xr.Variable(dimensions, cached, dict(array.attrs), chunks, fastpath=True)
+
+
+def dimensions_of(array: zarr.Array[Any]) -> tuple[str, ...]:
+    """Names of the dimensions; none for arrays that were written without."""
+    return tuple(getattr(array.metadata, "dimension_names", None) or ())
+
+
+def wrong_length(length: int, measured: int) -> str:
+    """The reason of a damage, in words: an array on ``step`` that is not as long as ``measured``."""
+    return f"says that there are {length} steps, where `{MEASURED}` has {measured}"
 
 
 def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -1,5 +1,6 @@
 """A damaged file is named in one line, costs the blocks it belongs to, and nothing else."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -172,6 +173,88 @@ def test_damage_that_concerns_a_whole_group_sets_that_group_aside(path: Path, wh
     with Store(path) as found, Store(whole) as expected:
         for name in ("losses", "outputs/logits", "probe"):
             xr.testing.assert_equal(found.open()[name].to_dataset(), expected.open()[name].to_dataset())
+
+
+LARGE = Variable(("sequence", "vocab"), (6, 100_000), np.float32)
+"""2.4 MB at each step: three files."""
+
+
+@pytest.mark.parametrize("chunk", range(3))
+def test_every_part_of_a_checkpoint_that_is_in_several_files_is_missed(tmp_path: Path, chunk: int):
+    path, values = tmp_path / "large.zarr", np.ones(LARGE.shape, np.float32)
+
+    def write() -> dict[int, str]:
+        with Store(path, mode="a") as store:
+            writer = store.writer("outputs/logits", {}, {"output": LARGE}, {}, {}, provenance(0, {}))
+            before = writer.measured
+            for step in (0, 10):
+                writer.write(step, "h", {"output": values * step})
+        return before
+
+    write()
+    file = f"outputs/logits/output/c/1/{chunk}/0"
+    (path / file).unlink()
+    with Store(path, mode="a") as store:
+        assert store.verify() == [f"{path}/{file}: this file is missing"]
+        (repair,) = store.repair()
+        assert (repair.files, repair.steps) == ((file,), (10,))
+        assert store.verify() == []
+    assert write() == {0: "h"}
+    with Store(path) as store:
+        assert store.verify() == []
+        assert (store.open()["outputs/logits/output"].sel(step=10) == 10).all()
+
+
+def shape(*sizes: int):
+    return lambda metadata: metadata.update(shape=sizes)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (shape(10, 30, 40), "says that there are 10 steps, where `measured` has 66"),
+        (shape(66, 30, 39), "says that position is 39 long, where losses/position has 40"),
+        (shape(-1, 30, 40), "-1"),
+        (lambda metadata: metadata.pop("shape"), "shape"),
+        (lambda metadata: metadata.update(data_type="float3"), "float3"),
+        (lambda metadata: metadata.update(dimension_names=None), "names no dimensions"),
+    ],
+)
+def test_metadata_that_can_be_read_but_not_be_true_are_damage(path: Path, whole: Path, edit, says: str):
+    file = path / "losses/token_loss/zarr.json"
+    metadata = json.loads(file.read_text())
+    edit(metadata)
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(DamagedStore) as error:
+        read_all(path)
+    assert f"{file}: " in str(error.value)
+    with Store(path, mode="a") as store:
+        (found,) = store.verify()
+        assert found.startswith(f"{file}: ")
+        assert says in found
+        assert [repair.group for repair in store.repair()] == ["losses"]
+        assert store.verify() == []
+    assert measure(path) == STEPS
+    with Store(path) as found, Store(whole) as expected:
+        xr.testing.assert_equal(found.open()["losses"].to_dataset(), expected.open()["losses"].to_dataset())
+
+
+def test_flags_of_too_few_steps_do_not_hide_the_others(path: Path):
+    file = path / "losses/measured/zarr.json"
+    file.write_text(file.read_text().replace("66", "10"))
+    with Store(path) as store:
+        found = store.verify()
+    assert len(found) == 5
+    assert all("66 steps, where `measured` has 10" in text for text in found)
+
+
+def test_what_a_kill_leaves_longer_by_one_is_whole(path: Path):
+    with Store(path, mode="a") as store:
+        writer = store.writer("losses", {"a": 1}, LAYOUT, {"position": np.arange(40)}, {}, provenance(0, {}))
+        array = writer._on_steps["token_loss"]
+        array.resize((len(STEPS) + 1, 30, 40))
+        assert store.verify() == []
+        assert store.open()["losses"].sizes["step"] == len(STEPS)
 
 
 def test_a_whole_store_verifies(path: Path):
