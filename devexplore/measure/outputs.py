@@ -81,7 +81,7 @@ class Outputs(OneByOne):
             attrs |= {schema.SKETCHED: self.sketch, schema.N_FEATURES: math.prod(shape)}
             output = Variable(("feature",), (self.sketch,), np.dtype(np.float32), attrs)
             return {self._group(kind): Layout({"output": output}, {}, {"kind": kind})}
-        output = Variable(dims, shape, _dtype(shape), attrs)
+        output = Variable(dims, shape, stored_dtype(shape), attrs)
         coords = {"position": np.arange(shape[1]) if positions is None else positions}
         return {self._group(kind): Layout({"output": output}, coords, {"kind": kind})}
 
@@ -91,7 +91,7 @@ class Outputs(OneByOne):
         if self.sketch is not None:
             return {self._group(kind): {"output": self._sketched(subject, model, kind, self.sketch)}}
         output = np.concatenate(list(_parts(subject, model, kind, subject.system.eval_batch)))
-        return {self._group(kind): {"output": output.astype(_dtype(output.shape))}}
+        return {self._group(kind): {"output": output.astype(stored_dtype(output.shape))}}
 
     def _group(self, kind: str) -> str:
         return f"{schema.OUTPUTS}/{kind}{schema.SKETCH if self.sketch is not None else ''}"
@@ -114,5 +114,6 @@ def _parts(subject: Subject, model: nn.Module, kind: str, samples: int) -> Itera
         yield output
 
 
-def _dtype(shape: tuple[int, ...]) -> np.dtype:
+def stored_dtype(shape: tuple[int, ...]) -> np.dtype:
+    """Of the outputs of one checkpoint (or predictor) of this shape."""
     return np.dtype(np.float16 if np.prod(shape) >= FLOAT16_FROM else np.float32)

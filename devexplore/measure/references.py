@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
@@ -12,13 +12,16 @@ import xarray as xr
 from devexplore import schema
 from devexplore.errors import InvalidSpec, MissingText
 from devexplore.measure.base import Arrays, Layout, Measurement, Report
-from devexplore.measure.outputs import FLOAT16_FROM
+from devexplore.measure.outputs import stored_dtype
 from devexplore.measure.subject import Subject
 from devexplore.run import Run
 from devexplore.store import Store
-from devexplore.systems.base import check_kind
+from devexplore.systems.base import check_kind, in_parts
 
 _log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 64 * 2**20
+"""Bytes of a predictor's outputs that are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -69,33 +72,63 @@ def lacking(subject: Subject, kind: str, prefix: str = "") -> bool:
 
 
 def write_references(subject: Subject, store: Store, kind: str, prefix: str = "") -> None:
-    """Write the group ``references/<kind>`` below ``prefix``, unless it holds as many predictors already."""
+    """Write the group ``references/<kind>`` below ``prefix``. Predictors that it holds already are not
+    computed again; others are added to them as soon as what they are counted in is there.
+
+    Memory: all predictors of this kind in the precision of the stored outputs (3 × 32 texts × 64 positions ×
+    2 bytes for each token of a large vocabulary: 0.8 GB with 65,536), and what computing 64 MB of one takes.
+    """
     system, group = subject.system, f"{prefix}{schema.REFERENCES}/{kind}"
-    found, missing = {}, ""
-    for name in system.reference_names(kind):
+    tree = store.open()
+    held = tree[group].to_dataset() if f"/{group}" in tree.groups else None
+    known = set() if held is None else _names(held)
+    output, missing = _computed(subject, kind, [n for n in system.reference_names(kind) if n not in known])
+    if output is None:
+        return
+    if held is not None:  # the text has come since
+        output = xr.concat([held["output"].load(), output], "predictor")
+        store.discard(group)
+    output.attrs |= {"kind": kind, "long_name": f"{kind} of idealised predictors"}
+    coords = {name: output[name].values for name in ("predictor", "position")}
+    store.put(group, {"output": output.drop_vars(coords)}, coords, {"kind": kind, "missing": missing})
+
+
+def _computed(subject: Subject, kind: str, names: Sequence[str]) -> tuple[xr.DataArray | None, str]:
+    """Outputs on the probe of those of these predictors that can be had, None if none can; and why others
+    cannot.
+    """
+    system, batch = subject.system, subject.probe_batch
+    output: np.ndarray = np.empty(0)
+    found, missing = [], ""
+    for name in names:
         try:
-            found[name] = _as_outputs(system.reference(name, subject.probe_batch, kind, subject.seed))
+            one = system.reference(name, tuple(tensor[:1] for tensor in batch), kind, subject.seed)
         except MissingText as error:
             missing = str(error)
             _log.warning("no predictor %s: %s", name, error)
-    tree = store.open()
-    there = _names(tree[group].to_dataset()) if f"/{group}" in tree.groups else set()
-    if there >= set(found):
-        return
-    if there:
-        store.discard(group)  # the text has come since
-    output = np.stack(list(found.values()))
+            continue
+        if not found:  # for all predictors at once: stacking them would take their memory twice
+            shape = (len(batch[0]), *one.shape[1:])
+            output = np.empty((len(names), *shape), stored_dtype(shape))
+        first, samples = 0, max(1, _AT_ONCE // one.nbytes)
+        for part in in_parts(batch, samples):
+            count = len(part[0])
+            values = system.reference(name, part, kind, subject.seed)
+            output[len(found), first : first + count] = values.numpy()
+            first += count
+        found.append(name)
+    if not found:
+        return None, missing
     last, positions = system.output_dim(kind), system.output_positions(kind)
     dims = ("predictor", "sequence", "position", *(() if last is None else (last,)))
-    store.put(
-        group,
-        {"output": (dims, output, {"kind": kind, "long_name": f"{kind} of idealised predictors"})},
-        {
-            "predictor": np.array(list(found), dtype=object),
+    return xr.DataArray(
+        output[: len(found)],
+        dims=dims,
+        coords={
+            "predictor": np.array(found, dtype=object),
             "position": np.arange(output.shape[2]) if positions is None else positions,
         },
-        {"kind": kind, "missing": missing},
-    )
+    ), missing
 
 
 def _chosen(subject: Subject, kind: str | None) -> str:
@@ -109,11 +142,6 @@ def _chosen(subject: Subject, kind: str | None) -> str:
             f"choose {', '.join(good)}"
         )
     return kind
-
-
-def _as_outputs(values: torch.Tensor) -> np.ndarray:
-    """In the precision of the checkpoints' outputs beside it."""
-    return values.numpy().astype(np.float16 if values.numel() >= FLOAT16_FROM else np.float32)
 
 
 def _names(references: xr.Dataset) -> set[str]:

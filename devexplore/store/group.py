@@ -166,7 +166,7 @@ def write_variable(group: zarr.Group, name: str, variable: xr.Variable) -> None:
     """Create and fill one array without step."""
     dimensions = tuple(str(dimension) for dimension in variable.dims)
     array = _create_array(group, name, dimensions, variable.shape, variable.dtype, variable.attrs)
-    array[...] = np.asarray(variable.values).astype(array.dtype)
+    array[...] = np.asarray(variable.values).astype(array.dtype, copy=False)
 
 
 def open_for_writing(store_path: Path) -> zarr.Group:

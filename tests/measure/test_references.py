@@ -10,7 +10,7 @@ import torch
 import devexplore as dx
 from devexplore import systems
 from devexplore.errors import InvalidSpec, NotMeasured
-from devexplore.measure import ensure_outputs, ensure_references
+from devexplore.measure import ensure_outputs, ensure_references, references
 from devexplore.measure.subject import Subject
 from devexplore.systems.training import train
 from devexplore.upkeep import pack_run
@@ -58,8 +58,18 @@ def test_a_packed_run_keeps_its_references_in_the_cache(trained_run, tmp_path: P
     assert contents(packed) == before
 
 
+@pytest.mark.parametrize("name", systems.NAMES)
+def test_predictors_computed_a_sequence_at_a_time_are_the_same(name, trained_run, monkeypatch):
+    run = dx.open(trained_run(name))
+    monkeypatch.setattr(references, "_AT_ONCE", 1)
+    stored = ensure_references(run)
+    subject = Subject(run, torch.device("cpu"))
+    expected = subject.system.references(subject.probe_batch, stored.attrs["kind"], subject.seed)
+    np.testing.assert_allclose(stored, np.stack([*expected.values()]), rtol=1e-5, atol=1e-6)
+
+
 def test_without_the_text_the_uniform_comes_alone_and_the_others_when_the_text_is_back(
-    text_folder: Path, tmp_path: Path, smallest
+    text_folder: Path, tmp_path: Path, smallest, monkeypatch
 ):
     text = Path(shutil.copytree(text_folder, tmp_path / "text"))
     out = tmp_path / "run"
@@ -69,6 +79,9 @@ def test_without_the_text_the_uniform_comes_alone_and_the_others_when_the_text_i
     text.rename(tmp_path / "gone")
     assert ensure_references(run)["predictor"].values.tolist() == ["uniform"]
     assert "no such folder" in run.dataset("references/log_probs").attrs["missing"]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "full", None)  # the uniform is not computed again
+        assert ensure_references(run)["predictor"].values.tolist() == ["uniform"]
     (tmp_path / "gone").rename(text)
     assert ensure_references(run)["predictor"].values.tolist() == ["uniform", "unigram", "bigram"]
     text.rename(tmp_path / "gone")
