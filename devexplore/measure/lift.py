@@ -81,7 +81,9 @@ def lift(
             that reads no text, inputs of the wrong shape.
         CheckpointNotFound: if weights are needed that the run does not hold.
 
-    Memory: one block of sequences, about 256 MB (or one sequence, if that is more).
+    Memory, besides what is returned: for language one block of sequences, about 256 MB (or one sequence, if
+    that is more); for others, whose predictions are returned whole, those of one checkpoint, or of as many as
+    take 128 MB.
     """
     mix = mixture(form, tolerance)
     if top_k < 1:
@@ -115,7 +117,7 @@ def lift(
 
 
 def _require_its_weights(run: Run, form: xr.Dataset) -> None:
-    """Raise ``InvalidSpec`` where a form says that it was found on other weights, at its ends or its heaviest."""
+    """Raise ``InvalidSpec`` where a form was found on other weights, at its ends or its heaviest."""
     if schema.CONTENT_HASH not in form.coords:
         return
     try:
@@ -244,12 +246,7 @@ def _prompt_ids(system: "Language", prompt: Prompt) -> Int[np.ndarray, "sequence
     if len(prompt) > 0 and all(isinstance(text, str) for text in prompt):
         rows = [encoding.ids for encoding in system.tokenizer.encode_batch([str(text) for text in prompt])]
     else:
-        try:
-            rows = np.atleast_2d(np.asarray(prompt, dtype=np.int64)).tolist()
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidSpec(
-                "expected a prompt as text, a list of texts, or whole token ids of equal lengths"
-            ) from error
+        rows = np.atleast_2d(_token_ids(prompt)).tolist()
     lengths = [len(row) for row in rows]
     context, vocabulary = system.spec.context, system.spec.vocabulary
     if not rows or min(lengths) == 0:
@@ -267,14 +264,26 @@ def _prompt_ids(system: "Language", prompt: Prompt) -> Int[np.ndarray, "sequence
     return ids
 
 
+def _token_ids(prompt: Prompt) -> Int[np.ndarray, "..."]:
+    """A prompt that is no text, as one or several rows of numbers."""
+    wanted = "expected a prompt as text, a list of texts, or whole token ids in one row or rows of one length"
+    try:
+        ids = np.asarray(prompt)
+    except ValueError as error:  # rows of several lengths
+        raise InvalidSpec(f"{wanted}; got rows of several lengths") from error
+    if ids.ndim > 2 or (ids.size > 0 and ids.dtype.kind not in "iu"):
+        raise InvalidSpec(f"{wanted}; got {ids.dtype} values of shape {ids.shape}")
+    return ids.astype(np.int64)
+
+
 def _input_batch(subject: Subject, inputs: tuple[np.ndarray, ...]) -> tuple[Tensor, ...]:
     """Other inputs as the network takes them: shapes as the probe's, but for the number of sequences."""
     batch = tuple(torch.as_tensor(np.asarray(values), dtype=torch.float32) for values in inputs)
     wanted = [tuple(tensor.shape[1:]) for tensor in subject.probe_batch]
     found = [tuple(tensor.shape[1:]) for tensor in batch]
-    if found != wanted or len({len(tensor) for tensor in batch}) != 1:
+    if found != wanted or len({len(tensor) for tensor in batch}) != 1 or len(batch[0]) == 0:
         raise InvalidSpec(
-            f"expected inputs of shapes {', '.join(str(('n', *shape)) for shape in wanted)}, "
-            f"got {', '.join(str(tuple(tensor.shape)) for tensor in batch)}"
+            f"expected inputs of shapes {', '.join(str(('n', *shape)) for shape in wanted)}, n at least 1, "
+            f"got {', '.join(str(tuple(tensor.shape)) for tensor in batch) or 'none'}"
         )
     return batch

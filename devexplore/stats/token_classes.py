@@ -5,6 +5,7 @@ context; the *induction* continuation (A B … A → B: a token that followed an
 one); and its foil, a current token seen before but followed by something else this time.
 """
 
+import functools
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -42,9 +43,16 @@ def vocabulary_classes(texts: Sequence[str]) -> Bool[np.ndarray, "vocab text_cla
     letters alone, so it goes on with a word or begins one without a blank. ``punctuation``: marks and
     symbols, blanks around them aside (bytes that are no whole character read as � and are none).
     """
-    return np.array([[belongs(text) for belongs in _BY_TEXT.values()] for text in texts], dtype=bool).reshape(
-        len(texts), len(_BY_TEXT)
-    )
+    return _classes_of(tuple(texts))
+
+
+@functools.lru_cache(maxsize=1)
+def _classes_of(texts: tuple[str, ...]) -> Bool[np.ndarray, "vocab text_class"]:
+    """Kept for the last vocabulary: a large one takes a while, and is asked for with every block of text."""
+    classes = np.array([[belongs(text) for belongs in _BY_TEXT.values()] for text in texts], dtype=bool)
+    classes = classes.reshape(len(texts), len(_BY_TEXT))
+    classes.flags.writeable = False
+    return classes
 
 
 def seen_before(

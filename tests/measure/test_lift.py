@@ -259,6 +259,9 @@ def test_regression_is_lifted_on_inputs_of_ones_own(trained_run: Runs) -> None:
     assert (lifted["reference"].sel(ideal="zero") == 0).all()
     with pytest.raises(InvalidSpec, match=r"shapes \('n', 4, 2\)"):
         dx.lift(run, form_of(run), inputs=(x[:, :3], y))
+    for empty in ((), (x[:0], y[:0])):
+        with pytest.raises(InvalidSpec, match=r"n at least 1, got (none|\(0, 4, 2\), \(0, 4\))"):
+            dx.lift(run, form_of(run), inputs=empty)
     with pytest.raises(InvalidSpec, match="reads no text"):
         dx.lift(run, form_of(run), prompt="1 2 3")
 
@@ -273,6 +276,10 @@ def test_regression_is_lifted_on_inputs_of_ones_own(trained_run: Runs) -> None:
         ([3, 270], "0 … 269"),
         ([3, -1], "0 … 269"),
         ([0.5, "a"], "as text, a list of texts"),
+        ([1.7, 2.2], "whole token ids in one row or rows of one length; got float64 values"),
+        ([True, False], "got bool values"),
+        ([[1, 2], [3]], "got rows of several lengths"),
+        (np.ones((1, 2, 3), int), r"got int64 values of shape \(1, 2, 3\)"),
     ],
 )
 def test_prompts_that_cannot_be_read_are_refused_in_words(
