@@ -74,9 +74,9 @@ def test_the_form_is_found_in_other_times_and_at_a_declared_bandwidth(one_cusp, 
 
 
 def test_a_long_run_is_thinned_and_its_form_found() -> None:
-    truth = cusp_singularities(np.random.default_rng(1), forms=1, noise=0.003, count=900)
+    truth = cusp_singularities(np.random.default_rng(1), forms=1, noise=0.003, count=560)
     dynamics = essential_dynamics(truth.outputs)
-    assert dynamics.sizes["step"] > 700
+    assert dynamics.sizes["step"] > 450
     assert dynamics.sizes["walk_step"] <= 400
     forms = find_forms(dynamics, n_surrogates=19)
     assert forms.sizes["form"] == 1

@@ -17,7 +17,7 @@ def test_more_noise_asks_for_more_smoothing() -> None:
     chosen = []
     for noise in (0.01, 0.3):
         widths = []
-        for seed in range(10):
+        for seed in range(5):
             t, _, points = noisy_wave(noise, seed)
             tried = choose_bandwidth(t, points)
             widths.append(tried.bandwidth[tried.best])
@@ -27,7 +27,7 @@ def test_more_noise_asks_for_more_smoothing() -> None:
 
 def test_the_chosen_bandwidth_is_nearly_as_close_to_the_truth_as_the_best_one() -> None:
     loss = []
-    for seed in range(20):
+    for seed in range(8):
         t, truth, points = noisy_wave(0.1, seed)
         tried = choose_bandwidth(t, points)
         errors = [np.mean((smooth(t, points, h).position - truth) ** 2) for h in tried.bandwidth]
