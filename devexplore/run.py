@@ -26,6 +26,7 @@ from devexplore.schema import (
     STORE_FOLDER,
     STORE_ZIP,
     SYSTEMS,
+    output_groups,
 )
 from devexplore.store import Store
 
@@ -172,6 +173,13 @@ class Run:
                     trees.append(xr.DataTree())
             self._trees = trees
         return self._trees
+
+
+def held_outputs(run: Run, kind: str | None = None) -> list[str]:
+    """Groups of outputs of this kind (None: of any) that the run holds, the one to be used first: that of the
+    most checkpoints, and of equals in the order of ``schema.output_groups``."""
+    held = [group for group in output_groups(kind) if run.has(group)]
+    return sorted(held, key=lambda group: -run.dataset(group).sizes[STEP])
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:

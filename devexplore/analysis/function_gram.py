@@ -12,18 +12,9 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from devexplore.analysis.gram_cache import kept_products
-from devexplore.errors import InvalidSpec, NotMeasured
-from devexplore.run import user_cache
-from devexplore.schema import (
-    CONTENT_HASH,
-    N_FEATURES,
-    OUTPUT_KINDS,
-    OUTPUTS,
-    SKETCH,
-    SKETCHED,
-    STEP,
-    output_groups,
-)
+from devexplore.analysis.stored_outputs import stored_outputs
+from devexplore.run import held_outputs, user_cache
+from devexplore.schema import CONTENT_HASH, N_FEATURES, SKETCHED, STEP
 from devexplore.stats.gram import centred, products_from
 
 if TYPE_CHECKING:
@@ -64,7 +55,8 @@ def function_gram(
 
     Raises:
         NotMeasured: for a run without outputs, or fewer than two checkpoints.
-        InvalidSpec: for repeated steps, or an array without steps.
+        InvalidSpec: for what is neither run nor DataArray, and outputs or steps that are none
+            (``stored_outputs``).
         SchemaError: for outputs that hold NaN or infinity.
     """
     output, kind = stored_outputs(source, kind)
@@ -96,8 +88,7 @@ def function_gram(
 def _cache_file(run: "Run", kind: str, output: xr.DataArray) -> Path:
     """Named by what was measured and how; of which weights is told inside. Not in ``run.cache_dir``, which
     is another one as soon as training has written another checkpoint."""
-    group = next(group for group in output_groups(kind) if run.has(group))
-    attributes = run.dataset(group).attrs
+    attributes = run.dataset(held_outputs(run, kind)[0]).attrs
     what = [attributes.get(name) for name in ("spec", "sources", "seed", "created")]
     digest = hashlib.sha256(repr((kind, output.shape[1:], str(output.dtype), what)).encode()).hexdigest()
     return user_cache() / "grams" / f"{run.path.resolve().name}-{kind}-{digest[:16]}.gram"
@@ -147,36 +138,3 @@ def _extents(sizes: Sequence[int], chunks: Sequence[int], most: int) -> list[int
         if after <= most:
             break
     return extents
-
-
-def stored_outputs(source: "Run | xr.DataArray", kind: str | None) -> tuple[xr.DataArray, str]:
-    """Outputs and their kind, read lazily: of a run, those of ``kind`` or the first that it has, whole or
-    else as a sketch; steps increasing.
-
-    Raises:
-        NotMeasured: for a run without outputs, or fewer than two checkpoints.
-        InvalidSpec: for repeated steps, or an array without steps.
-    """
-    if isinstance(source, xr.DataArray):
-        output = source
-        kind = kind or str(output.attrs.get("kind", output.name or "output"))
-        if STEP not in output.dims:
-            raise InvalidSpec(f"expected outputs with a dimension 'step', got {output.dims}")
-    else:
-        held = [group for group in output_groups(kind) if source.has(group)]
-        if not held:
-            kinds = OUTPUT_KINDS if kind is None else (kind,)
-            raise NotMeasured(
-                f"{source.name} holds no outputs ({', '.join(kinds)}); "
-                f"measure them with `devexplore measure {source.path} --only outputs`"
-            )
-        kind = held[0].removeprefix(f"{OUTPUTS}/").removesuffix(SKETCH)
-        output = source.dataset(held[0])["output"]
-    output = output.sortby(STEP) if not output.indexes[STEP].is_monotonic_increasing else output
-    if output.indexes[STEP].has_duplicates:
-        raise InvalidSpec("every step must occur once in the outputs; drop the repeated checkpoints")
-    if output.sizes[STEP] < 2:
-        raise NotMeasured(
-            f"essential dynamics needs at least two checkpoints, got {output.sizes[STEP]}; measure more"
-        )
-    return output, kind

@@ -53,7 +53,8 @@ def joint_dynamics(
 
     Raises:
         NotMeasured: for runs without outputs of this kind.
-        InvalidSpec: for no run, or runs on other probes, or with outputs of other shapes; says what differs.
+        InvalidSpec: for an empty list, or what is no run; for runs on other probes, or with outputs of other
+            shapes, saying what differs.
         SchemaError: for outputs that hold NaN or infinity.
     """
     runs = list(runs) if isinstance(runs, Sequence) else [runs]

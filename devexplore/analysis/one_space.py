@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.function_gram import stored_outputs
+from devexplore.analysis.stored_outputs import require_run, stored_outputs
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.schema import (
     N_FEATURES,
@@ -53,6 +53,8 @@ def one_space(runs: "list[Run]", kind: str | None, references: bool) -> OneSpace
     """
     if len(runs) == 0:
         raise InvalidSpec("expected at least one run, got none")
+    for run in runs:
+        require_run(run)
     places = ["", *(_place(runs[0], run) for run in runs[1:])]
     names = _distinct([run.name for run in runs])
     group = _common_group(runs, names, places, kind)
@@ -112,19 +114,24 @@ def _shape(probe: xr.Dataset, name: str) -> str:
 
 
 def _common_group(runs: "list[Run]", names: list[str], places: list[str], kind: str | None) -> str:
-    """The group of outputs that every run has: whole ones rather than sketches."""
+    """The group of outputs that every run has: that of the most checkpoints, of equals whole ones rather than
+    sketches."""
     held = {
         name: [group for group in output_groups(None) if run.has(f"{place}{group}")]
         for run, name, place in zip(runs, names, places, strict=True)
     }
-    for group in output_groups(kind):
-        if all(group in groups for groups in held.values()):
-            return group
+    common = [group for group in output_groups(kind) if all(group in groups for groups in held.values())]
+    if common:
+        return max(common, key=lambda group: _checkpoints(runs, places, group))
     words = "; ".join(f"{name}: {', '.join(groups) or 'none'}" for name, groups in held.items())
     raise NotMeasured(
         f"no outputs of {'one kind' if kind is None else f'kind {kind!r}'} in every run ({words}); "
         "dx.share_probe(runs, kind) measures them on the probe of the first"
     )
+
+
+def _checkpoints(runs: "list[Run]", places: list[str], group: str) -> int:
+    return sum(run.dataset(f"{place}{group}").sizes[STEP] for run, place in zip(runs, places, strict=True))
 
 
 def _sketch_seed(names: list[str], stored: list[xr.Dataset]) -> int:

@@ -12,14 +12,14 @@ import xarray as xr
 from tqdm import tqdm
 
 from devexplore import schema
-from devexplore.errors import CheckpointNotFound, SchemaError
+from devexplore.errors import CheckpointNotFound, SchemaError, StoreConflict
 from devexplore.measure.base import Arrays, Layout, Measurement
 from devexplore.measure.llc import LLC
 from devexplore.measure.losses import TokenLosses
 from devexplore.measure.metrics import Metrics
 from devexplore.measure.outputs import Outputs
 from devexplore.measure.subject import Subject
-from devexplore.run import Run
+from devexplore.run import Run, held_outputs
 from devexplore.store import GroupWriter, Store, Variable, as_json, provenance
 
 Progress = Callable[[int, int, str], None]
@@ -49,6 +49,8 @@ def measure(
     ------
     StoreConflict
         The run holds the same group measured with another spec or from other weights. Nothing is overwritten.
+    DamagedCheckpoint
+        A checkpoint file is truncated or corrupted, whether it was measured before or not.
     """
     subject = Subject(run, torch.device(device))
     for measurement in measurements:
@@ -76,7 +78,7 @@ def ensure_outputs(run: Run, kind: str | None = None, progress: Progress | None 
     ``progress(done, total, text)`` is called after each checkpoint. A run that ships without its checkpoints
     gives what is stored.
     """
-    for group in schema.output_groups(kind):
+    for group in held_outputs(run, kind):
         if covers_checkpoints(run, group):
             return run.dataset(group)["output"]
     measurement = Outputs(kind)
@@ -126,7 +128,11 @@ def sweep(
     hashes = {int(step): checkpoints.content_hash(step) for step in checkpoints.steps}
     for writer in writers.values():
         for step in writer.measured.keys() & hashes.keys():
-            writer.write(step, hashes[step], {})  # does nothing, but raises if the weights were others
+            try:
+                writer.write(step, hashes[step], {})  # does nothing, but raises if the weights were others
+            except StoreConflict:
+                checkpoints.load(step)  # raises if they are no weights at all: a damaged file
+                raise
     wanted = coarse_to_fine(list(hashes))[:at_most]
     todo = [step for step in wanted if _lacking(writers, step)]
     if not todo:

@@ -309,6 +309,15 @@ def test_outputs_of_changed_weights_are_not_returned(measured_run):
         ensure_outputs(dx.open(path))
 
 
+def test_a_checkpoint_truncated_after_it_was_measured_is_damage_and_no_other_run(measured_run, contents):
+    path = measured_run("deep_linear")
+    spoil_truncated(path / "checkpoints" / "step_00000003.safetensors")
+    says = unchanged_but_refused(DamagedCheckpoint, path, contents, dx.Outputs())
+    assert "step_00000003.safetensors" in says
+    with pytest.raises(DamagedCheckpoint):
+        ensure_outputs(dx.open(path))
+
+
 def test_outputs_are_computed_once_and_then_read(trained_run):
     run, told = dx.open(trained_run("deep_linear")), []
     first = ensure_outputs(run, progress=lambda done, total, text: told.append((done, total, text)))

@@ -71,6 +71,19 @@ def test_a_whole_sketch_is_enough_to_go_on_with(trained_run):
     assert not run.has("outputs/predictions")
 
 
+def test_a_few_whole_checkpoints_do_not_hide_a_sketch_of_all(trained_run):
+    path = trained_run("deep_linear")
+    dx.measure(dx.open(path), [dx.Outputs()], at_most=3, progress=False)
+    run = measured(path, 16)
+    dynamics, output = dx.essential_dynamics(run), ensure_outputs(run)
+    assert dynamics.attrs["n_checkpoints"] == output.sizes["step"] == len(run.checkpoints)
+    assert dynamics.attrs["sketched"] == 16
+    assert output.dims == ("step", "feature")
+    whole = measured(path, None)
+    assert "sketched" not in dx.essential_dynamics(whole).attrs
+    assert "sketched" not in ensure_outputs(whole).attrs
+
+
 def test_another_size_is_refused_beside_the_first(trained_run):
     path = trained_run("deep_linear")
     measured(path, 16)
