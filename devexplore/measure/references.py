@@ -76,7 +76,8 @@ def write_references(subject: Subject, store: Store, kind: str, prefix: str = ""
     computed again; others are added to them as soon as what they are counted in is there.
 
     Memory: all predictors of this kind in the precision of the stored outputs (3 × 32 texts × 64 positions ×
-    2 bytes for each token of a large vocabulary: 0.8 GB with 65,536), and what computing 64 MB of one takes.
+    2 bytes for each token of a large vocabulary), and what computing 64 MB of one takes: 1.2 GB in all with
+    the 65,536 tokens that a vocabulary has at most.
     """
     system, group = subject.system, f"{prefix}{schema.REFERENCES}/{kind}"
     tree = store.open()
