@@ -185,6 +185,10 @@ def chosen_reference(lifted: xr.Dataset, reference: str | None = None) -> str:
         raise InvalidSpec(
             "only a lift of a language run predicts tokens; for others use reference_distances(lifted)"
         )
+    if not {"predictor", "sequence", "position"} <= set(lifted["target_log_prob"].dims):
+        raise InvalidSpec(
+            "expected a whole lift; choose texts with lifted.isel(sequence=[0]), not isel(sequence=0)"
+        )
     others = [str(name) for name in lifted["predictor"].values if name != LIFTED]
     if reference is None:
         reference = PATH if PATH in others else NEAREST

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -61,8 +62,13 @@ def _read(file: Path) -> _Kept | None:
     digest, payload = content[:_DIGEST], content[_DIGEST:]
     if hashlib.sha256(payload).digest() != digest:
         return None
-    with np.load(io.BytesIO(payload)) as arrays:
-        return _Kept(arrays["names"].tolist(), arrays["products"])
+    try:
+        with np.load(io.BytesIO(payload)) as arrays:
+            kept = _Kept(arrays["names"].tolist(), arrays["products"])
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # whole, but of another version
+    count = len(kept.names)
+    return kept if count > 0 and kept.products.shape == (count, count) else None
 
 
 def _write(file: Path, kept: _Kept) -> None:

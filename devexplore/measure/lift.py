@@ -21,7 +21,7 @@ from devexplore.measure.reading import read_predictions, sequences_at_once
 from devexplore.measure.subject import Subject
 from devexplore.run import Run
 from devexplore.stats.token_classes import PADDING
-from devexplore.systems.base import in_parts
+from devexplore.systems.base import check_kind, in_parts
 from devexplore.systems.corpus import token_texts
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def lift(
         raise InvalidSpec(f"top_k must be at least 1, got {top_k}")
     _require_its_weights(run, form)
     subject = Subject(run, torch.device("cpu"))
-    kind = _lifted_kind(run.system, str(form.attrs.get("output_kind", subject.system.output_kinds[0])))
+    found_on = str(form.attrs.get("output_kind", subject.system.output_kinds[0]))
+    check_kind(subject.system, found_on)
+    kind = _lifted_kind(run.system, found_on)
     if run.system == "language":
         if inputs is not None:
             raise InvalidSpec("a language run takes prompt=, text or token ids, not inputs=")

@@ -52,9 +52,13 @@ def mixture(form: xr.Dataset, tolerance: float = NEGLIGIBLE) -> Mixture:
             "expected a form, as find_forms gives it: weights(checkpoint) and the coordinate checkpoint; "
             f"got {', '.join(map(str, form.variables)) or 'nothing'}"
         )
+    if form.sizes.get("form") == 0:
+        raise InvalidSpec("no form was found to lift; dx.circle_center(dynamics, step) gives a turn's centre")
     if "step" not in form or form["step"].size != 1:
         raise InvalidSpec("expected a form with one 'step'; choose one, such as forms.isel(form=0)")
     step, checkpoint = float(form["step"].item()), form["checkpoint"].values
+    if not np.isfinite(step) or not np.array_equal(checkpoint, np.unique(np.rint(checkpoint))):
+        raise InvalidSpec("expected a finite step, and checkpoints that are training steps, increasing")
     alpha, dropped = _without_smallest(_weights(form, "weights"), tolerance)
     nearest = int(np.argmin(np.abs(np.log1p(checkpoint) - np.log1p(max(step, 0.0)))))
     single = {NEAREST: nearest, "start": int(checkpoint.argmin()), "end": int(checkpoint.argmax())}
@@ -95,8 +99,10 @@ def _weights(form: xr.Dataset, name: str) -> Float[np.ndarray, " checkpoint"]:
             f"expected {name}(checkpoint) of one form, got {name}({', '.join(map(str, form[name].dims))}); "
             "choose one, such as forms.isel(form=0)"
         )
-    alpha = form[name].values.astype(np.float64)
-    if not np.isfinite(alpha).all() or abs(alpha.sum() - 1) > 1e-6 * max(1.0, np.abs(alpha).sum()):
+    alpha = form[name].values
+    rounding = 64 * (np.finfo(alpha.dtype).eps if alpha.dtype.kind == "f" else 0)
+    alpha = alpha.astype(np.float64)
+    if not np.isfinite(alpha).all() or abs(alpha.sum() - 1) > 1e-6 + rounding * np.abs(alpha).sum():
         raise InvalidSpec(f"{name} of a form must be finite and sum to 1, got a sum of {alpha.sum():.6g}")
     return alpha
 

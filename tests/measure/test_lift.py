@@ -160,6 +160,29 @@ def test_outputs_of_other_weights_are_not_used(measured_run: Runs, trained_run: 
     assert float(np.abs(after - before).max()) > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("kind", "message"), [("predictions", "no outputs of kind"), ("foo", "no outputs of")]
+)
+def test_outputs_that_a_system_has_not_are_refused(trained_run: Runs, kind: str, message: str) -> None:
+    run = dx.open(trained_run("language"))
+    with pytest.raises(InvalidSpec, match=message):
+        dx.lift(run, form_of(run, output_kind=kind), prompt="a b")
+
+
+def test_weights_that_cancel_must_still_sum_to_one(trained_run: Runs) -> None:
+    run = dx.open(trained_run("regression"))
+    alpha = np.zeros(len(run.checkpoints.steps))
+    alpha[:3] = (1e6, -1e6, 2.5)
+    with pytest.raises(InvalidSpec, match="sum to 1"):
+        dx.lift(run, form_of(run, alpha=alpha))
+
+
+def test_no_form_is_told_as_that(trained_run: Runs) -> None:
+    run = dx.open(trained_run("regression"))
+    with pytest.raises(InvalidSpec, match="no form was found"):
+        dx.lift(run, form_of(run).expand_dims(form=0))
+
+
 def test_a_point_found_on_other_weights_is_refused(measured_run: Runs) -> None:
     from devexplore.checkpoints import save_checkpoint
 
