@@ -135,7 +135,8 @@ class Run:
         """The store, open for writing, in which outputs of this run go; close it, or use it in ``with``.
 
         The run's own store; or, if that is packed, cannot be written, or is being measured by another
-        process, one in ``cache_dir``. Call ``refresh`` after writing.
+        process, one in ``cache_dir``. Call ``refresh`` after writing. Raises ``NotWritable`` if neither can
+        be written.
         """
         own = self.store_path
         if not own.is_file() and os.access(own if own.is_dir() else self.path, os.W_OK):
@@ -143,7 +144,13 @@ class Run:
                 return Store(own, mode="a").claim()
             except NotWritable:
                 pass  # another process measures this run; its outputs need not wait for that
-        return Store(self.cache_dir / STORE_FOLDER, mode="a").claim()
+        try:
+            return Store(self.cache_dir / STORE_FOLDER, mode="a").claim()
+        except NotWritable as error:
+            raise NotWritable(
+                f"{error}; outputs that {self.path} cannot hold itself go to the user's cache, "
+                f"and the environment variable {CACHE_VARIABLE} puts that elsewhere"
+            ) from error
 
     def refresh(self) -> None:
         """Forget what was opened, so that newly measured steps are seen."""

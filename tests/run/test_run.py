@@ -16,6 +16,7 @@ from devexplore.errors import (
     DamagedStore,
     DevexploreError,
     NotMeasured,
+    NotWritable,
     RunNotFound,
     SchemaError,
 )
@@ -164,6 +165,13 @@ def test_a_sweep_cut_short_in_the_runs_own_store_does_not_hide_a_whole_one_in_th
         assert Path(store.path).is_relative_to(cache)
         write_group(store, "outputs/logits", (0, 10))
     assert open_run(measured).dataset("outputs/logits").sizes["step"] == 2
+
+
+def test_a_cache_that_cannot_be_written_says_which_variable_moves_it(measured: Path, cache: Path):
+    cache.write_text("a file where the folder should be")
+    with Store(measured / "measurements.zarr", mode="a").claim(), pytest.raises(NotWritable) as error:
+        open_run(measured).output_store()
+    one_line(error, str(cache), "cannot write here", "DEVEXPLORE_CACHE")
 
 
 def test_other_weights_have_another_cache(folder: Path):
