@@ -38,7 +38,8 @@ class Outputs(OneByOne):
 
     ``sketch``: keep so many numbers of each checkpoint instead of all (``stats.sketch``), in a group
     ``outputs/<kind>_sketch``, in float32. Inner products then err by √(2/sketch) of the sizes; what one
-    feature is cannot be told any more. The outputs themselves are never in memory whole.
+    feature is cannot be told any more. The outputs themselves are never in memory whole. ``InvalidSpec`` is
+    raised where that is no fewer than there are.
     """
 
     kind: str | None = None
@@ -46,6 +47,8 @@ class Outputs(OneByOne):
     title: ClassVar[str] = "outputs"
 
     def __post_init__(self) -> None:
+        if isinstance(self.sketch, np.integer):
+            object.__setattr__(self, "sketch", int(self.sketch))  # it is written into JSON
         if self.sketch is not None and not (
             is_whole(self.sketch, least=2) and self.sketch <= _LARGEST_SKETCH
         ):
@@ -78,6 +81,11 @@ class Outputs(OneByOne):
         )
         attrs = {"units": units, "long_name": long_name, "kind": kind}
         if self.sketch is not None:
+            if self.sketch >= math.prod(shape):
+                raise InvalidSpec(
+                    f"a sketch of {self.sketch:,} numbers is no smaller than the outputs themselves, "
+                    f"{math.prod(shape):,} for each checkpoint; whole outputs are exact: leave --sketch away"
+                )
             attrs |= {schema.SKETCHED: self.sketch, schema.N_FEATURES: math.prod(shape)}
             output = Variable(("feature",), (self.sketch,), np.dtype(np.float32), attrs)
             return {self._group(kind): Layout({"output": output}, {}, {"kind": kind})}

@@ -53,8 +53,10 @@ def measure(
         A checkpoint file is truncated or corrupted, whether it was measured before or not.
     """
     subject = Subject(run, torch.device(device))
-    for measurement in measurements:
-        measurement.spec(subject)  # a setting that cannot be is refused before hours of measuring
+    for measurement in measurements:  # a setting that cannot be is refused before hours of measuring
+        measurement.spec(subject)
+        if isinstance(measurement, Outputs):
+            measurement.groups(subject)
     others = [measurement for measurement in measurements if not isinstance(measurement, Outputs)]
     if others:
         with Store(run.store_path, mode="a") as store:
