@@ -158,14 +158,15 @@ class Store:
             shutil.rmtree(going)
 
     def verify(self) -> list[str]:
-        """The damaged files (truncated, corrupted, missing), by reading all of them. Empty: all is well."""
+        """The damaged files (truncated, corrupted, missing, at odds with others), by reading all; empty if
+        none is."""
         return [f"{self.path}/{damage.file}: {damage.reason}" for damage in find_damage(self._files)]
 
     def repair(self) -> list[Repair]:
         """Give up what is damaged, so that measuring again fills it in; nothing else is touched.
 
         Blocks that a damaged file belongs to are marked unmeasured. A group of which no block can be told
-        (unreadable metadata) is moved out of the store as a whole.
+        (metadata unreadable, or at odds with each other) is moved out of the store as a whole.
         """
         path = self._start_writing()
         by_group: dict[str, list[Damage]] = {}

@@ -214,9 +214,7 @@ def shape(*sizes: int):
     [
         (shape(10, 30, 40), "says that there are 10 steps, where `measured` has 66"),
         (shape(66, 30, 39), "says that position is 39 long, where losses/position has 40"),
-        (shape(-1, 30, 40), "-1"),
         (lambda metadata: metadata.pop("shape"), "shape"),
-        (lambda metadata: metadata.update(data_type="float3"), "float3"),
         (lambda metadata: metadata.update(dimension_names=None), "names no dimensions"),
     ],
 )
