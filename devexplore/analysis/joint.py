@@ -39,7 +39,7 @@ def joint_dynamics(
     Args:
         runs: measured on one probe, or made so by ``share_probe``. Runs of one name are numbered.
         n_components: at most one less than there are checkpoints; fewer are returned when more are asked for.
-        kind: which outputs; default the first that all of them hold.
+        kind: which outputs; default those of the most checkpoints among what all of them hold.
         references: whether to project the predictors stored with the runs (``share_probe`` stores them).
 
     Returns:
