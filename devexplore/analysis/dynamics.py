@@ -52,8 +52,8 @@ def essential_dynamics(
             blocks.
         n_components: at most one less than there are checkpoints; fewer are returned when more are asked for.
         min_persistence: vertices that stand out less (0 … 1, see ``geometry.Vertices``) are left out.
-        kind: which outputs of a run: log_probs, predictions, logits or true_token_logit; default the first it
-            has.
+        kind: which outputs of a run: log_probs, predictions, logits or true_token_logit; default those
+            measured at the most checkpoints.
 
     Returns:
         score, smooth_score, tangent, weights (step, component); explained_variance_ratio (component);
