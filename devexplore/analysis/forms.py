@@ -1,4 +1,4 @@
-"""Forms: places of function space at which the trajectory turns back in every projection, against a null."""
+"""Forms: places of function space on which the cusps of all projections agree, against a null."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -75,7 +75,9 @@ def find_forms(
     The null: surrogate random walks with the run's step lengths, effective number of directions and noise
     (``stats.surrogates``) go through the same components, choice of bandwidth, smoothing and search.
     ``p_value`` is (1 + number of surrogates whose strongest form is at least as strong) / (1 + surrogates).
-    A smooth curve that happens to nearly stop in all components at once is no walk and may count.
+    A smooth curve that happens to nearly stop in all components at once is no walk and may count. The
+    tolerance is a share of the whole extent, which a strong first component rules: in the planes of weak ones
+    it is wide, and most strong turns of walks agree within it, so that p is mostly that of a turn so strong.
 
     Args:
         dynamics: from ``essential_dynamics``. At most 400 of its checkpoints are used.
@@ -86,9 +88,11 @@ def find_forms(
             but some 0.5 s each for 400 of them with ``time="arc_length"``.
 
     Returns:
-        Dataset over ``form``, by p-value, then strength: step, step_low, step_high (90 % interval from the
-        noise and the spacing of checkpoints), coordinates (form, component), residual (root mean square
-        distance of the planes' cusps from c, share of the extent), strength, angle (degrees), p_value,
+        Dataset over ``form``, by p-value, then strength: step, step_low, step_high (90 % interval of the time
+        about which it turns, from the noise and the spacing of checkpoints), enter_step and leave_step (when
+        the trajectory came within the tolerance, and left: it may rest there), coordinates (form, component),
+        residual (root mean square distance of the planes' cusps from c, share of the extent), strength, angle
+        (degrees), p_value and p_value_se (its standard error over draws of surrogates),
         plane_step, plane_radius (form, plane), plane_center (form, plane, axis); weights and path_weights
         (form, checkpoint): c, and the trajectory's own point at that time, as affine combinations of
         checkpoints (``dx.lift``). Over ``turn``, every turn of the trajectory in order of time, form or not:
@@ -145,6 +149,11 @@ class _Null(NamedTuple):
 
 def _p_values(strength: Float[np.ndarray, " n"], null: Float[np.ndarray, " surrogate"]) -> np.ndarray:
     return (1 + np.sum(null >= strength[:, None], axis=1)) / (1 + len(null))
+
+
+def _p_value_se(p_value: Float[np.ndarray, " n"], surrogates: int) -> np.ndarray:
+    """How far p-values move from one draw of surrogates to another."""
+    return np.sqrt(p_value * (1 - p_value) / (1 + surrogates))
 
 
 class _Search:
@@ -305,6 +314,9 @@ def _forms(
             "strength": (("form",), found.strength[order]),
             "angle": (("form",), np.rad2deg(found.angle[order])),
             "p_value": (("form",), p_value[order]),
+            "p_value_se": (("form",), _p_value_se(p_value[order], len(null.form))),
+            "enter_step": (("form",), step_of(found.enter[order])),
+            "leave_step": (("form",), step_of(found.leave[order])),
             "plane_step": (("form", "plane"), step_of(found.plane_time[order])),
             "plane_radius": (("form", "plane"), found.plane_radius[order]),
             "plane_center": (("form", "plane", "axis"), found.plane_center[order]),
@@ -330,7 +342,7 @@ def _forms(
     dataset.attrs = {
         "output_kind": dynamics.attrs["output_kind"],
         "tolerance": setting.place,
-        "min_turn": float(np.rad2deg(setting.turn)),
+        "min_turn": round(float(np.rad2deg(setting.turn)), 6),
         "max_p": max_p,
         "seed": seed,
         "extent": located.extent,
@@ -339,7 +351,7 @@ def _forms(
         "smoothing": smoothing_sentence(
             dynamics.attrs["time"], located.bandwidth, located.bandwidth, chosen=False
         ),
-        "conclusion": _conclusion(len(order), len(found.time), len(null.form), max_p, components),
+        "conclusion": _conclusion(p_value[order], len(found.time), len(null.form), max_p, components),
     }
     return dataset
 
@@ -349,13 +361,16 @@ def _nowhere(components: int) -> _Located:
     none, planes = np.empty(0), len(plane_pairs(components))
     turns = Turns(none, none, none, none, none)
     cusps = CommonCusps(
-        none, np.empty((0, components)), none, none, none,
+        none, none, none, np.empty((0, components)), none, none, none,
         np.empty((0, planes)), np.empty((0, planes, 2)), np.empty((0, planes)), turns,
     )  # fmt: skip
     return _Located(cusps, Clock(np.arange(2.0), np.arange(2.0), "index"), none, cusps.center, np.nan, np.nan)
 
 
-def _conclusion(forms: int, candidates: int, surrogates: int, max_p: float, components: int) -> str:
+def _conclusion(
+    p_value: Float[np.ndarray, " form"], candidates: int, surrogates: int, max_p: float, components: int
+) -> str:
+    forms, least_p = len(p_value), float(p_value.min(initial=1.0))
     if components < FEWEST_COMPONENTS:
         return (
             f"{components} components stand out from their noise: "
@@ -363,7 +378,9 @@ def _conclusion(forms: int, candidates: int, surrogates: int, max_p: float, comp
         )
     if candidates == 0:
         return "no turn has its cusps at one time and place in all planes"
+    caution = ", a p that moves with bandwidth and seed" if 0.01 < least_p <= max_p < 1 else ""
     return (
         f"{candidates} turn{'s' if candidates > 1 else ''} with cusps that agree in all planes; "
         f"{forms} with p ≤ {max_p:g} against {surrogates} random walks like this run"
+        f"{caution}"
     )

@@ -42,11 +42,14 @@ class CommonCusps(NamedTuple):
 
     ``center`` is the place that the planes agree on, ``residual`` the root mean square distance of the
     planes' own centres from it, as a share of the extent. ``strength`` is the share of the curve's whole
-    turning (at the scale of the tolerance) that happens there, 0 … 1. ``plane_time``, ``plane_center`` and
-    ``plane_radius`` are each plane's own cusp.
+    turning (at the scale of the tolerance) that happens there, 0 … 1. ``enter`` and ``leave`` are the times
+    between which the curve is within the tolerance of its point at ``time``. ``plane_time``, ``plane_center``
+    and ``plane_radius`` are each plane's own cusp.
     """
 
     time: Float[np.ndarray, " cusp"]
+    enter: Float[np.ndarray, " cusp"]
+    leave: Float[np.ndarray, " cusp"]
     center: Float[np.ndarray, "cusp v"]
     residual: Float[np.ndarray, " cusp"]
     strength: Float[np.ndarray, " cusp"]
@@ -60,7 +63,8 @@ class CommonCusps(NamedTuple):
 class Turns(NamedTuple):
     """Times about which the tangent turns most. ``angle`` in the full space and ``least_angle`` over planes
     (radians) at the scale of the tolerance, NaN where the curve starts or ends there; ``strength`` as for
-    cusps, 0 there; ``residual`` NaN where some plane has no vertex at that time.
+    cusps, 0 there; ``residual`` NaN where some plane has no vertex at that time. Turns nearer to each other
+    than that scale are one turn seen twice: their strengths do not add.
     """
 
     time: Float[np.ndarray, " turn"]
@@ -212,6 +216,8 @@ def _table(
     rows = np.array([one.row for one in kept], dtype=int)
     return CommonCusps(
         time=np.array([one.time for one in kept]),
+        enter=time[seen.before[rows]],
+        leave=time[seen.after[rows]],
         center=np.array([one.center for one in kept]).reshape(-1, v),
         residual=np.array([one.residual for one in kept]),
         strength=np.array([one.strength for one in kept]),
