@@ -99,7 +99,7 @@ def _side(tokens: xr.Dataset, contexts: xr.Dataset, reference: str) -> str:
     other = escape(PREDICTOR_WORDS[reference])
     head = (
         '<th scope="col" class="context">text</th><th scope="col">true next</th>'
-        f'<th scope="col" class="number">gain</th><th scope="col">form</th><th scope="col">{other}</th>'
+        f'<th scope="col" class="number">gain</th><th scope="col">lifted</th><th scope="col">{other}</th>'
     )
     direction = tokens.attrs["direction"]
     return (
@@ -115,7 +115,7 @@ def _row(context: xr.Dataset) -> str:
     target, last = str(context["target_text"].item()), str(context["token_text"].item())
     cells = [
         context_cell(str(context["context"].item()).removesuffix(last)[-_CHARACTERS:], last),
-        f"<td>{token(target)}</td>",
+        f"<td>{guess(target, float(np.exp(context['log_prob'])), False)}</td>",
         f'<td class="number">{gain(float(context["log_prob_change"]))}</td>',
     ]
     for prefix in ("", "reference_"):

@@ -12,7 +12,7 @@ from devexplore.views.axes import axis, base_layout, log_step, padded, step_tick
 from devexplore.views.style import LIGHT, SIZES, Theme
 
 PREDICTOR_WORDS: Final = {
-    "lifted": "form",
+    "lifted": "lifted",
     "path": "path",
     "nearest": "nearest checkpoint",
     "start": "start",
@@ -94,7 +94,7 @@ def class_figure(reading: FormReading, theme: Theme = LIGHT) -> go.Figure:
     figure.update_layout(
         **base_layout(theme, margin={"l": 8, "r": 16, "t": 92, "b": 12}, bargap=0.35),
         height=104 + _ROW * len(rows),
-        title=_title(f"Form compared with: {reference}, step {step:,.0f}", theme),
+        title=_title(f"Lifted, compared with: {reference}, step {step:,.0f}", theme),
     )
     figure.update_yaxes(
         axis(theme, showgrid=False, automargin=True, ticksuffix="  "),

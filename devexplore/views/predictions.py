@@ -87,7 +87,7 @@ def prediction_table(
     head += '<th scope="col">true next</th><th scope="col" class="number">gain</th>'
     head += "".join(f'<th scope="col">{_head(here, name)}</th>' for name in names)
     note = (
-        f"Gain: log-probability of the true next token (nats), form less {PREDICTOR_WORDS[reference]}. "
+        f"Gain: log-probability of the true next token (nats), lifted less {PREDICTOR_WORDS[reference]}. "
         "Framed: the true next token. ␣ blank, ↵ line break, ⇥ tab."
     )
     return themed(

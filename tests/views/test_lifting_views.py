@@ -129,7 +129,7 @@ def test_distances_are_drawn_for_every_predictor_and_ideal() -> None:
 def test_the_table_has_a_row_for_each_position_that_is_there(lifted: xr.Dataset) -> None:
     head, *rows = Page(prediction_table(lifted, 0)).rows
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "4", "5"]
-    assert [title.split("step")[0] for title in head[4:]] == ["form", "nearest checkpoint", "start", "end"]
+    assert [title.split("step")[0] for title in head[4:]] == ["lifted", "nearest checkpoint", "start", "end"]
     assert len(Page(prediction_table(lifted, 1)).rows) == 1 + 3
     assert len(Page(prediction_table(lifted, 0, positions=[2, 5])).rows) == 1 + 2
 
