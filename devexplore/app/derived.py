@@ -181,4 +181,4 @@ class DerivedRun:
         run = open_run(self.run.path)
         output = ensure_outputs(run, kind=None, progress=progress)
         progress(0, 0, "principal components")
-        return essential_dynamics(run, kind=str(output.attrs["kind"]))  # of a run: its Gram matrix is kept
+        return essential_dynamics(run, kind=output.attrs.get("kind"))  # of a run: its Gram matrix is kept
