@@ -7,7 +7,7 @@ import xarray as xr
 from scipy.interpolate import CubicSpline
 
 DIMENSIONS = 1000
-FINE = np.linspace(0, 1, 4001)
+FINE = np.linspace(0, 1, 1001)
 
 
 class Planted(NamedTuple):
