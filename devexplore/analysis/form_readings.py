@@ -112,7 +112,7 @@ def ranked_contexts(
 ) -> xr.Dataset:
     """The positions whose true next token the form gives most (or least) log-probability over the reference.
 
-    Over ``rank`` = 1 … n: sequence, position, log_prob of the true token and log_prob_change (nats),
+    Over ``rank`` = 1 … n: sequence, position, probability of the true token, log_prob_change (nats),
     divergence = KL(lifted ‖ reference), context (the text before, token_text included), token_text,
     target_text, and (rank, top) top_text, top_probability, reference_top_text, reference_top_probability.
     Only true changes in the direction are listed.
@@ -135,7 +135,7 @@ def ranked_contexts(
         {
             "sequence": ("rank", sequence),
             "position": ("rank", position),
-            "log_prob": ("rank", own["target_log_prob"].values, {"units": "nats"}),
+            "probability": ("rank", np.exp(own["target_log_prob"].values)),
             "log_prob_change": ("rank", sign * flat[order], {"units": "nats"}),
             "divergence": ("rank", other["divergence"].values, {"units": "nats"}),
             "context": ("rank", np.array(context, dtype=object)),

@@ -1,7 +1,6 @@
 """Forms: places of function space on which the cusps of all projections agree, against a null."""
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -10,26 +9,13 @@ from jaxtyping import Float, Int
 
 from devexplore.analysis.clock import Clock, Time, clock
 from devexplore.analysis.dynamics import smoothing_sentence
-from devexplore.analysis.plane_vertices import plane_names, resampled
+from devexplore.analysis.form_search import SHARPENING, Search
+from devexplore.analysis.plane_vertices import plane_names
 from devexplore.analysis.requirements import hashes, require_dynamics
 from devexplore.analysis.thinning import spread_rows
 from devexplore.analysis.walk import walk_model
 from devexplore.errors import InvalidSpec
-from devexplore.geometry import (
-    Agreement,
-    CommonCusps,
-    Smoother,
-    Turns,
-    angle_between,
-    best_of,
-    candidate_bandwidths,
-    common_cusps,
-    extent,
-    mean_turning_time,
-    plane_pairs,
-    prediction_error,
-    smoother,
-)
+from devexplore.geometry import Agreement, CommonCusps, Turns, plane_pairs
 from devexplore.stats.gram import affine_weights
 from devexplore.stats.surrogates import draw_walk
 
@@ -40,17 +26,6 @@ FEWEST_COMPONENTS = 4
 """In the three planes of three components smooth curves agree by chance too often (in about one of six)."""
 _LEAST_SIGNAL = 2.0
 """A component counts if its path varies so many times more than its scores scatter about it."""
-
-_SHARPENING = 0.5
-"""Smoothing rounds sharp turns first; forms are sought with this share of the bandwidth."""
-
-_DENSE = 600
-_RESAMPLES = 100
-_NORMAL_90 = 1.645
-_SPACING_SHARE = 0.04
-"""Where a turn lies between two checkpoints is not known: its standard error in units of their spacing. Such
-that 90 % intervals of planted forms are true about nine times in ten (development seeds 1000–1119 of
-tests/analysis/planted.py)."""
 
 
 def find_forms(
@@ -118,11 +93,11 @@ def find_forms(
     if components < FEWEST_COMPONENTS:
         return _forms(dynamics, None, _Null.empty(), setting, components, max_p, seed)
     scores = dynamics["score"].transpose("step", "component").values[rows, :components]
-    search = _Search(Clock(dynamics["time"].values[rows], step[rows], kind), fixed, setting)
+    search = Search(Clock(dynamics["time"].values[rows], step[rows], kind), fixed, setting)
     found = search.cusps(scores)
     null = _null(dynamics, search, components, n_surrogates, seed, progress)
     half = search.half_width(scores, found.time, np.random.default_rng(seed))
-    path, sharp = search.path_at(scores, found.time), search.bandwidth(scores) * _SHARPENING
+    path, sharp = search.path_at(scores, found.time), search.bandwidth(scores) * SHARPENING
     located = _Located(found, search.clock, half, path, search.extent(scores), sharp)
     return _forms(dynamics, located, null, setting, components, max_p, seed)
 
@@ -156,89 +131,9 @@ def _p_value_se(p_value: Float[np.ndarray, " n"], surrogates: int) -> np.ndarray
     return np.sqrt(p_value * (1 - p_value) / (1 + surrogates))
 
 
-class _Search:
-    """The whole way from scores to common cusps; what depends on times alone is computed once."""
-
-    def __init__(self, at: Clock, bandwidth: float | None, agreement: Agreement) -> None:
-        self.clock = at
-        self.fixed = bandwidth
-        self.agreement = agreement
-        self.dense = np.linspace(at.time[0], at.time[-1], _DENSE)
-        self._dense_smoothers: dict[float, Smoother] = {}
-
-    def with_time(self, at: Clock) -> "_Search":
-        """The same search in another time; a declared bandwidth keeps its share of the range."""
-        span, other = np.ptp(self.clock.time), np.ptp(at.time)
-        fixed = self.fixed * other / span if self.fixed is not None and other > 0 else self.fixed
-        return _Search(at, fixed, self.agreement)
-
-    @cached_property
-    def _hats(self) -> list[Float[np.ndarray, "step step"]]:
-        return [smoother(self.clock.time, h).weights[0] for h in candidate_bandwidths(self.clock.time)]
-
-    def bandwidth(self, scores: Float[np.ndarray, "step component"]) -> float:
-        """As declared, or by cross-validation."""
-        if self.fixed is not None:
-            return self.fixed
-        error = [prediction_error(scores - hat @ scores, float(np.diag(hat).mean())) for hat in self._hats]
-        return float(candidate_bandwidths(self.clock.time)[best_of(np.array(error))])
-
-    def _smoother(self, scores: Float[np.ndarray, "step component"]) -> tuple[Smoother, float]:
-        sharp = self.bandwidth(scores) * _SHARPENING
-        if sharp not in self._dense_smoothers:
-            self._dense_smoothers[sharp] = smoother(self.clock.time, sharp, at=self.dense)
-        return self._dense_smoothers[sharp], sharp
-
-    def cusps(self, scores: Float[np.ndarray, "step component"]) -> CommonCusps:
-        smooth, sharp = self._smoother(scores)
-        return common_cusps(smooth(scores), self.dense, sharp, self.agreement)
-
-    def extent(self, scores: Float[np.ndarray, "step component"]) -> float:
-        return extent(self._smoother(scores)[0](scores).position)
-
-    def path_at(
-        self, scores: Float[np.ndarray, "step component"], time: Float[np.ndarray, " cusp"]
-    ) -> Float[np.ndarray, "cusp component"]:
-        """Points of the smooth path."""
-        path = self._smoother(scores)[0](scores).position
-        columns = [np.interp(time, self.dense, path[:, k]) for k in range(path.shape[1])]
-        return np.stack(columns, axis=1).reshape(len(time), path.shape[1])
-
-    def half_width(
-        self,
-        scores: Float[np.ndarray, "step component"],
-        time: Float[np.ndarray, " cusp"],
-        rng: np.random.Generator,
-    ) -> Float[np.ndarray, " cusp"]:
-        """Half the 90 % interval of each turn's time: fresh noise on the smooth path, and the spacing."""
-        if len(time) == 0:
-            return np.empty(0)
-        _, sharp = self._smoother(scores)
-        hat = smoother(self.clock.time, sharp).weights[0]
-        path = hat @ scores
-        noise = np.broadcast_to(_noise_size(scores - path, hat), path.shape)
-        again = resampled(self.clock.time, path, noise, sharp, self.dense, _RESAMPLES, rng)
-        angle = angle_between(again[1][:-1], again[1][1:])
-        between = (self.dense[1:] + self.dense[:-1]) / 2
-        spacing = np.interp(time, self.clock.time[1:], np.diff(self.clock.time))
-        spread = [
-            np.std([mean_turning_time(angle[:, b], between, one, sharp) for b in range(_RESAMPLES)])
-            for one in time
-        ]
-        return _NORMAL_90 * np.hypot(spread, _SPACING_SHARE * spacing)
-
-
-def _noise_size(
-    residual: Float[np.ndarray, "step component"], hat: Float[np.ndarray, "step step"]
-) -> Float[np.ndarray, " component"]:
-    """Standard deviation of noise that leaves these residuals behind: some of it went into the fit."""
-    left = np.mean(np.sum((np.eye(len(hat)) - hat) ** 2, axis=1))
-    return np.sqrt(np.mean(residual**2, axis=0) / left) if left > 0 else np.zeros(residual.shape[1])
-
-
 def _null(
     dynamics: xr.Dataset,
-    search: _Search,
+    search: Search,
     components: int,
     n_surrogates: int,
     seed: int,
@@ -296,7 +191,7 @@ def _forms(
     seed: int,
 ) -> xr.Dataset:
     if located is None:
-        located = _nowhere(components)
+        located = _nowhere(components, dynamics.attrs["bandwidth"] * SHARPENING)
     found, turns = located.cusps, located.cusps.turns
     p_value = _p_values(found.strength, null.form)
     order: Int[np.ndarray, " form"] = np.flatnonzero(p_value <= max_p)
@@ -356,7 +251,7 @@ def _forms(
     return dataset
 
 
-def _nowhere(components: int) -> _Located:
+def _nowhere(components: int, bandwidth: float) -> _Located:
     """No form and no turn, for a trajectory whose planes cannot be compared."""
     none, planes = np.empty(0), len(plane_pairs(components))
     turns = Turns(none, none, none, none, none)
@@ -364,7 +259,9 @@ def _nowhere(components: int) -> _Located:
         none, none, none, np.empty((0, components)), none, none, none,
         np.empty((0, planes)), np.empty((0, planes, 2)), np.empty((0, planes)), turns,
     )  # fmt: skip
-    return _Located(cusps, Clock(np.arange(2.0), np.arange(2.0), "index"), none, cusps.center, np.nan, np.nan)
+    return _Located(
+        cusps, Clock(np.arange(2.0), np.arange(2.0), "index"), none, cusps.center, np.nan, bandwidth
+    )
 
 
 def _conclusion(

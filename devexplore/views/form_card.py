@@ -115,7 +115,7 @@ def _row(context: xr.Dataset) -> str:
     target, last = str(context["target_text"].item()), str(context["token_text"].item())
     cells = [
         context_cell(str(context["context"].item()).removesuffix(last)[-_CHARACTERS:], last),
-        f"<td>{guess(target, float(np.exp(context['log_prob'])), False)}</td>",
+        f"<td>{guess(target, float(context['probability']), False)}</td>",
         f'<td class="number">{gain(float(context["log_prob_change"]))}</td>',
     ]
     for prefix in ("", "reference_"):

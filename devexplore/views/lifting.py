@@ -1,6 +1,6 @@
 """Figures of a lifted form: its weights over checkpoints, the classes it favours, distances from ideals."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,7 +8,7 @@ import xarray as xr
 from plotly.subplots import make_subplots
 
 from devexplore.analysis.form_readings import FormReading
-from devexplore.views.axes import axis, base_layout, log_step, padded, step_ticks
+from devexplore.views.axes import axis, base_layout, log_step, padded, step_ticks, title_line
 from devexplore.views.style import LIGHT, SIZES, Theme
 
 PREDICTOR_WORDS: Final = {
@@ -54,7 +54,7 @@ def weights_figure(form: xr.Dataset, theme: Theme = LIGHT) -> go.Figure:
         xaxis=axis(theme, tickvals=ticks, ticktext=labels, title={"text": "step"}, range=padded(x, 0.02)),
         yaxis=axis(theme, title={"text": "α"}, range=padded(np.append(alpha, 0.0)))
         | {"zeroline": True, "zerolinecolor": theme.faint},
-        title=_title(words, theme),
+        title=title_line(words, theme),
     )
     return figure
 
@@ -94,7 +94,7 @@ def class_figure(reading: FormReading, theme: Theme = LIGHT) -> go.Figure:
     figure.update_layout(
         **base_layout(theme, margin={"l": 8, "r": 16, "t": 92, "b": 12}, bargap=0.35),
         height=104 + _ROW * len(rows),
-        title=_title(f"Lifted, compared with: {reference}, step {step:,.0f}", theme),
+        title=title_line(f"Lifted, compared with: {reference}, step {step:,.0f}", theme),
     )
     figure.update_yaxes(
         axis(theme, showgrid=False, automargin=True, ticksuffix="  "),
@@ -194,20 +194,6 @@ def _predictor_style(name: str, theme: Theme) -> tuple[str, str, str]:
         "start": (theme.time[0], "dashdot", "square"),
         "end": (theme.time[4], "solid", "triangle-up"),
     }[name]
-
-
-def _title(words: str, theme: Theme) -> dict[str, Any]:
-    return {
-        "text": words,
-        "x": 0,
-        "xref": "container",
-        "xanchor": "left",
-        "pad": {"l": 8},
-        "y": 1,
-        "yref": "container",
-        "yanchor": "top",
-        "font": {"size": SIZES["body"], "color": theme.ink},
-    } | {"pad": {"l": 8, "t": 10}}
 
 
 def _finite(target: xr.Dataset, name: str) -> bool:

@@ -11,6 +11,8 @@ import xarray as xr
 from devexplore.errors import DamagedStore, NotWritable
 from devexplore.store import Store, Variable, pack, provenance
 
+from .breaks import empty, flip_a_bit, remove, truncate
+
 STEPS = list(range(0, 660, 10))  # more than share one file
 LAYOUT = {
     "token_loss": Variable(("sequence", "position"), (30, 40), np.float32),
@@ -50,24 +52,6 @@ def whole(tmp_path_factory) -> Path:
 def path(whole: Path, tmp_path: Path) -> Path:
     shutil.copytree(whole.parent, tmp_path / "run")
     return tmp_path / "run" / "measurements.zarr"
-
-
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-3])
-
-
-def empty(file: Path) -> None:
-    file.write_bytes(b"")
-
-
-def flip_a_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(bytes(content))
-
-
-def remove(file: Path) -> None:
-    file.unlink()
 
 
 BREAKS = [truncate, empty, flip_a_bit, remove]

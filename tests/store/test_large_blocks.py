@@ -19,6 +19,8 @@ from devexplore.store.chunks import RowFiles
 from devexplore.store.files import StrictFiles
 from devexplore.store.group import _split
 
+from .breaks import empty, flip_a_bit, truncate
+
 STEPS = [40, 0, 30, 10, 20]  # as a sweep takes them: coarse to fine
 SHAPE = (3, 500, 300)
 LAYOUT = {"output": Variable(("sequence", "position", "vocab"), SHAPE, np.float32)}
@@ -81,20 +83,6 @@ def test_any_rows_are_read_as_numpy_would(path: Path, whole: xr.Variable, step, 
         np.testing.assert_array_equal(lazy.values, whole.isel(step=step, sequence=sequence).values)
 
 
-def truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-3])
-
-
-def empty(file: Path) -> None:
-    file.write_bytes(b"")
-
-
-def flip_a_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(bytes(content))
-
-
 def hold_fewer_values(file: Path) -> None:
     file.write_bytes(Zstd().encode(np.ones(1000, np.float32)))
 
@@ -133,7 +121,7 @@ def test_files_give_any_region_of_a_row_as_zarr_does(tmp_path_factory, data):
     )[...] = values
     array = zarr.open_group(StrictFiles(LocalStore(folder), folder), mode="r")["x"]
     files = RowFiles.of(array)
-    assert files is not None
+    assert isinstance(files, RowFiles)
     bounds = [sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in shape]
     region = [slice(start, stop) for start, stop in bounds]
     expected = values[1][tuple(region)]
@@ -149,7 +137,7 @@ def test_files_that_we_did_not_write_so_are_left_to_zarr(tmp_path: Path):
         assert isinstance(array, zarr.Array)
         return array
 
-    assert RowFiles.of(made(chunks=(1, 6), compressors=ZstdCodec())) is not None
+    assert isinstance(RowFiles.of(made(chunks=(1, 6), compressors=ZstdCodec())), RowFiles)
     for how in (
         {"chunks": (2, 6), "compressors": ZstdCodec()},
         {"chunks": (1, 6), "compressors": None},
