@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sketch",
         type=int,
         metavar="N",
-        help="for outputs too large to keep: a random sketch of N numbers a checkpoint, e.g. 16384",
+        help="for outputs too large to keep: a random sketch of N numbers a checkpoint, e.g. 8192",
     )
     measure.add_argument(
         "--llc",
