@@ -33,7 +33,11 @@ from devexplore.store import Store
 CACHE_VARIABLE: Final = "DEVEXPLORE_CACHE"
 """Environment variable that moves the user cache."""
 
-_MEASURED_BY: Final = {"chains": "llc", "trust": "llc"}  # groups that come with another
+_MEASURED_BY: Final = {
+    "chains": "llc",
+    "trust": "llc",
+    "metric_blocks": "metrics",
+}  # groups that come with another
 
 
 class Run:

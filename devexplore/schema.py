@@ -37,6 +37,9 @@ ON_PROBE: Final = "on_probe"
 
 LOSSES: Final = "losses"
 METRICS: Final = "metrics"
+METRIC_BLOCKS: Final = "metric_blocks"
+"""The metrics that average over samples, on each of several disjoint groups of samples."""
+
 CHAINS: Final = "chains"
 LLC: Final = "llc"
 TRUST: Final = "trust"

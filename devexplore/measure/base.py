@@ -9,7 +9,6 @@ import numpy as np
 
 from devexplore.measure.subject import Subject
 from devexplore.store import Store, Variable
-from devexplore.systems import Variable as NamedValues
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -73,9 +72,3 @@ class OneByOne(Measurement):
         self, subject: Subject, steps: Sequence[int], stored: Sequence[Mapping[str, Arrays]], report: Report
     ) -> list[Mapping[str, Arrays]]:
         return [self.measure_one(subject, step) for step in steps]
-
-
-def store_variable(values: NamedValues) -> Variable:
-    """The store's description of a named array."""
-    array = np.asarray(values.values)
-    return Variable(values.dims, array.shape, array.dtype, dict(values.attrs))

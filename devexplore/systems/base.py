@@ -176,17 +176,6 @@ class System(ABC):
         """Name of the last dimension of an output kind, or None where there is one number a position."""
         return None if kind == "true_token_logit" else "channel"
 
-    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
-        """Cheap behavioural numbers of one checkpoint on held-out samples; each names its dimensions."""
-        losses = torch.cat([self.position_loss(model, part) for part in in_parts(held_out, self.eval_batch)])
-        return {
-            "position_loss": Variable(
-                ("position",),
-                losses.mean(dim=0).cpu().numpy(),
-                {"units": self.loss_units, "long_name": "held-out loss at each position"},
-            )
-        }
-
     eval_batch: ClassVar[int] = 256
     """Samples a forward pass takes at once when measuring."""
 

@@ -177,12 +177,6 @@ class DeepLinear(System):
         check_kind(self, kind)
         return model(batch[0])
 
-    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
-        """Singular values of the product of all layers."""
-        product = model(torch.eye(self.spec.widths[0], device=held_out[0].device))
-        values = torch.linalg.svdvals(product).cpu().numpy()
-        return {"singular_value": Variable(("mode",), values, {"long_name": "singular values of W_L … W_1"})}
-
     def reference_names(self, kind: str) -> tuple[str, ...]:
         return ("zero", "teacher")
 

@@ -25,7 +25,6 @@ from devexplore.systems.base import (
     System,
     Variable,
     check_kind,
-    in_parts,
     is_real,
     normal,
     not_negative,
@@ -341,36 +340,6 @@ class Language(System):
         """Early and late stretches of the context whose mean losses the ICL score compares (late − early)."""
         context = self.spec.context
         return slice(context // 16, context // 8), slice(3 * context // 4, context)
-
-    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
-        """Adds the ICL score (late − early loss) and the KL divergence to the corpus' bigrams."""
-        bigrams = self.bigrams
-        losses, divergences = [], []
-        for (part,) in in_parts(held_out, self.eval_batch):
-            log_probs = model(part[:, :-1]).log_softmax(dim=-1)
-            losses.append(-log_probs.gather(-1, part[:, 1:, None])[..., 0])
-            divergences.append(bigrams.divergence(part[:, :-1], log_probs))
-        position_loss = torch.cat(losses).mean(dim=0).cpu().numpy()
-        early, late = self.icl_positions
-        return {
-            "position_loss": Variable(
-                ("position",), position_loss, {"units": "nats", "long_name": "held-out loss at each position"}
-            ),
-            "icl_score": Variable(
-                (),
-                position_loss[late].mean() - position_loss[early].mean(),
-                {
-                    "units": "nats",
-                    "long_name": "ICL score: mean loss of positions "
-                    f"{late.start}–{late.stop - 1} − positions {early.start}–{early.stop - 1}",
-                },
-            ),
-            "bigram_kl": Variable(
-                (),
-                torch.cat(divergences).nanmean().cpu().numpy(),
-                {"units": "nats", "long_name": "KL divergence of the corpus' bigrams from the predictions"},
-            ),
-        }
 
     def reference_names(self, kind: str) -> tuple[str, ...]:
         """Log-probs only: a predictor's distribution fixes its logits up to a constant at each position, and

@@ -21,7 +21,6 @@ from devexplore.systems.base import (
     System,
     Variable,
     check_kind,
-    in_parts,
     is_whole,
     normal,
     not_negative,
@@ -261,30 +260,6 @@ class Regression(System):
 
     def output_dim(self, kind: str) -> str | None:
         return None if kind == "predictions" else "channel"
-
-    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
-        """Adds the ICL score loss_K − loss_1 and the mean squared prediction ŷ² (near 0 when it uses the
-        task prior).
-        """
-        found = super().metrics(model, held_out)
-        loss = found["position_loss"].values
-        predictions = torch.cat(
-            [self.outputs(model, part, "predictions") for part in in_parts(held_out, self.eval_batch)]
-        )
-        found["icl_score"] = Variable(
-            (),
-            loss[-1] - loss[0],
-            {
-                "units": self.loss_units,
-                "long_name": f"ICL score: loss of example {len(loss)} − loss of example 1",
-            },
-        )
-        found["squared_prediction"] = Variable(
-            ("position",),
-            (predictions**2).mean(dim=0).cpu().numpy(),
-            {"units": "squared output", "long_name": "mean squared prediction at each position"},
-        )
-        return found
 
     def reference_names(self, kind: str) -> tuple[str, ...]:
         """Predictions only: what ``logits`` holds beside them, no data fix. ``dmmse`` needs a finite pool of

@@ -152,25 +152,6 @@ class Superposition(System):
         check_kind(self, kind)
         return model(batch[0])
 
-    def metrics(self, model: nn.Module, held_out: tuple[Tensor, ...]) -> dict[str, Variable]:
-        """Length of each column of W, and its angle: the k-gon as numbers."""
-        weight = model.get_parameter("weight").detach().cpu()
-        return {
-            "feature_norm": Variable(
-                ("feature",), weight.norm(dim=0).numpy(), {"long_name": "length of W's column"}
-            ),
-            "feature_angle": Variable(
-                ("feature",),
-                torch.atan2(weight[1], weight[0]).numpy(),
-                {"units": "radian", "long_name": "direction of W's column"},
-            ),
-            "represented_features": Variable(
-                (),
-                (weight.norm(dim=0) > 0.5).sum().numpy().astype(np.float32),
-                {"long_name": "features with a column longer than ½ (the k of the k-gon)"},
-            ),
-        }
-
     def reference_names(self, kind: str) -> tuple[str, ...]:
         return ("constant", "identity")
 

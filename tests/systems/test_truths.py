@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from devexplore import systems
+from devexplore.measure.language_metrics import language_metrics
+from devexplore.measure.regression_metrics import regression_metrics
+from devexplore.measure.toy_metrics import deep_linear_metrics, superposition_metrics
 from devexplore.systems.bigrams import count_bigrams
 from devexplore.systems.deep_linear import PRESETS as DEEP_LINEAR
 from devexplore.systems.deep_linear import DeepLinear
@@ -86,7 +89,7 @@ def test_training_of_superposition_starts_at_its_polygon():
     system = Superposition(spec, NOWHERE)
     network = system.network()
     system.initialise(network, 0)
-    found = system.metrics(network, ())
+    found = superposition_metrics(system, network, (), 0)
     np.testing.assert_allclose(found["feature_norm"].values, [1, 1, 1, 1, 0, 0], atol=1e-6)
     turns = np.diff(found["feature_angle"].values[:4]) % (2 * np.pi)
     np.testing.assert_allclose(turns, np.pi / 2, atol=1e-6)
@@ -118,7 +121,7 @@ def test_a_student_equal_to_the_teacher_loses_only_the_noise_and_shows_its_singu
     noise = 0.5 * 6 * 0.1**2
     assert losses.mean().item() == pytest.approx(noise, rel=0.05)
     with torch.no_grad():
-        found = system.metrics(network, system.pool(4, 0))["singular_value"].values
+        found = deep_linear_metrics(system, network, system.pool(4, 0), 0)["singular_value"].values
     np.testing.assert_allclose(found, [4.0, 2.5, 1.5, 0.8, 0, 0], atol=1e-5)
 
 
@@ -151,7 +154,7 @@ def test_a_model_that_is_the_bigram_table_has_no_divergence_from_it(language):
     q = language.bigrams.probability
     model = Table(torch.where(q.isnan(), 1.0, q).log())  # tokens never seen: anything
     with torch.no_grad():
-        found = language.metrics(model, language.pool(40, 0))["bigram_kl"].values
+        found = language_metrics(language, model, language.pool(40, 0), 0)["bigram_kl"].values
     assert found == pytest.approx(0, abs=1e-5)
 
 
@@ -183,8 +186,8 @@ class LateKnowledge(nn.Module):
 def test_the_icl_score_is_negative_where_context_helps(language):
     held_out = language.pool(8, 0, held_out=True)
     targets = held_out[0][:, 1:]
-    helped = language.metrics(LateKnowledge(targets, early=False), held_out)["icl_score"].values
-    hindered = language.metrics(LateKnowledge(targets, early=True), held_out)["icl_score"].values
+    helped = language_metrics(language, LateKnowledge(targets, early=False), held_out, 0)["icl_score"].values
+    hindered = language_metrics(language, LateKnowledge(targets, early=True), held_out, 0)["icl_score"].values
     assert helped == pytest.approx(-np.log(270), rel=1e-3)
     assert hindered == pytest.approx(np.log(270), rel=1e-3)
 
@@ -202,7 +205,7 @@ class Ridge(nn.Module):
 def test_the_icl_score_of_ridge_regression_is_negative_and_its_first_prediction_zero():
     system = Regression(REGRESSION["small"], NOWHERE)
     held_out = system.pool(4000, 0, held_out=True)
-    found = system.metrics(Ridge(), held_out)
+    found = regression_metrics(system, Ridge(), held_out, 0)
     assert -4.2 < found["icl_score"].values < -3.4
     assert found["squared_prediction"].values[0] == 0
     loss = found["position_loss"].values
