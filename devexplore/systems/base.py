@@ -207,6 +207,16 @@ def rows_of_head(shape: tuple[int, ...], heads: int, head: int, *, dim: int = 0,
     return along.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(shape).contiguous()
 
 
+def causal_pattern(queries: Tensor, keys: Tensor) -> Tensor:
+    """Attention softmax(q·k/√d) of every position to itself and those before it, as
+    ``F.scaled_dot_product_attention`` uses it without showing it. (…, position, d) twice →
+    (…, position, position), rows are queries and sum to 1.
+    """
+    length = queries.shape[-2]
+    later = torch.full((length, length), -torch.inf, device=queries.device).triu(1)
+    return torch.softmax(queries @ keys.mT / queries.shape[-1] ** 0.5 + later, dim=-1)
+
+
 def in_parts(batch: tuple[Tensor, ...], size: int) -> list[tuple[Tensor, ...]]:
     """Cut a batch into pieces of at most ``size`` samples."""
     n = len(batch[0])

@@ -24,6 +24,7 @@ from devexplore.systems.base import (
     Probe,
     System,
     Variable,
+    causal_pattern,
     check_kind,
     is_real,
     normal,
@@ -113,14 +114,19 @@ class ShortformerAttention(nn.Module):
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
-        batch, length, width = x.shape
         located = x + position
-        q, k, v = (
-            layer(inputs).view(batch, length, self.heads, -1).transpose(1, 2)
-            for layer, inputs in ((self.query, located), (self.key, located), (self.value, x))
-        )
+        q, k, v = self._split(self.query(located)), self._split(self.key(located)), self._split(self.value(x))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        return self.out(mixed.transpose(1, 2).reshape(x.shape))
+
+    def pattern(self, x: Tensor, position: Tensor) -> Tensor:
+        """Attention (batch, head, query, key) that ``forward`` pays on the same inputs."""
+        located = x + position
+        return causal_pattern(self._split(self.query(located)), self._split(self.key(located)))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(batch, position, width) → (batch, head, position, width / heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class AttentionOnlyTransformer(nn.Module):
