@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from devexplore.analysis import loss_change as loss_change
     from devexplore.analysis import loss_covariance as loss_covariance
     from devexplore.analysis import most_changed as most_changed
+    from devexplore.analysis.annotations import Boundaries as Boundaries
     from devexplore.analysis.form_readings import read_form as read_form
+    from devexplore.analysis.own_boundaries import boundaries as boundaries
+    from devexplore.analysis.own_boundaries import reset_boundaries as reset_boundaries
+    from devexplore.analysis.own_boundaries import save_boundaries as save_boundaries
     from devexplore.analysis.reference_distances import reference_distances as reference_distances
     from devexplore.analysis.turn_centers import circle_center as circle_center
     from devexplore.app.explore import explore as explore
@@ -46,6 +50,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "LLC": "measure",
+    "Boundaries": "analysis.annotations",
     "DevexploreError": "errors",
     "LocalCheckpoints": "checkpoints",
     "Metrics": "measure",
@@ -55,6 +60,7 @@ _HOMES = {
     "Run": "run",
     "TokenLosses": "measure",
     "TokenTraces": "measure",
+    "boundaries": "analysis.own_boundaries",
     "bundled_runs": "run",
     "calibrate": "calibration",
     "circle_center": "analysis.turn_centers",
@@ -72,6 +78,8 @@ _HOMES = {
     "open": "run",
     "read_form": "analysis.form_readings",
     "reference_distances": "analysis.reference_distances",
+    "reset_boundaries": "analysis.own_boundaries",
+    "save_boundaries": "analysis.own_boundaries",
     "share_probe": "measure",
 }
 _OTHER_NAMES = {"open": "open_run"}

@@ -17,6 +17,7 @@ import xarray as xr
 from devexplore.checkpoints import LocalCheckpoints
 from devexplore.errors import CheckpointNotFound, NotMeasured, NotWritable, RunNotFound, SchemaError
 from devexplore.schema import (
+    ANNOTATIONS_FILE,
     CHECKPOINTS_FOLDER,
     FORMAT,
     FORMAT_VERSION,
@@ -32,6 +33,9 @@ from devexplore.store import Store
 
 CACHE_VARIABLE: Final = "DEVEXPLORE_CACHE"
 """Environment variable that moves the user cache."""
+
+ANNOTATIONS_VARIABLE: Final = "DEVEXPLORE_ANNOTATIONS"
+"""Environment variable that moves the folder of annotations of runs that cannot hold them themselves."""
 
 _MEASURED_BY: Final = {
     "chains": "llc",
@@ -120,6 +124,23 @@ class Run:
         except CheckpointNotFound:
             pass  # shipped without, or not yet trained
         return user_cache() / f"{self.path.resolve().name}-{digest.hexdigest()[:16]}"
+
+    def annotations_file(self, *, writing: bool = False) -> Path:
+        """Where the user's own boundaries, names and notes are (``writing``: are to go), if there are any.
+
+        A small text file in the run's folder, so that it is read, edited, versioned and copied with the run;
+        not a group of the store, which is measured and never changed. For a run that cannot be written, or
+        that comes with the package (an upgrade would take it away), a file in the user's data folder
+        (``DEVEXPLORE_ANNOTATIONS`` if set), which counts wherever it is there. Never the cache: that is
+        disposable, and this is the user's work.
+        """
+        beside = self.path / ANNOTATIONS_FILE
+        digest = hashlib.sha256((self.path / RUN_FILE).read_bytes()).hexdigest()[:16]
+        own = _user_annotations() / f"{self.path.resolve().name}-{digest}.toml"
+        if own.is_file():
+            return own
+        bundled = self.path.resolve() in [path.resolve() for path in bundled_runs().values()]
+        return own if writing and (bundled or not os.access(self.path, os.W_OK)) else beside
 
     @property
     def probe_id(self) -> str:
@@ -253,6 +274,11 @@ def user_cache() -> Path:
     """Where disposable results are kept: the folder named by ``DEVEXPLORE_CACHE``, else the user's cache."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else platformdirs.user_cache_path("devexplore")
+
+
+def _user_annotations() -> Path:
+    chosen = os.environ.get(ANNOTATIONS_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_data_path("devexplore") / "annotations"
 
 
 def _nothing_there(asked: Path, bundled: dict[str, Path]) -> str:

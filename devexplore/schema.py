@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "devexplore-run"
 FORMAT_VERSION: Final = 1
+BOUNDARIES_FORMAT: Final = "devexplore-boundaries"
+BOUNDARIES_VERSION: Final = 1
 
 RUN_FILE: Final = "run.json"
 CHECKPOINTS_FOLDER: Final = "checkpoints"
 TOKENIZER_FILE: Final = "tokenizer.json"
 TRAINING_LOG: Final = "training.csv"
+ANNOTATIONS_FILE: Final = "annotations.toml"
 STORE_FOLDER: Final = "measurements.zarr"
 STORE_ZIP: Final = "measurements.zarr.zip"
 

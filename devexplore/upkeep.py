@@ -9,6 +9,7 @@ from pathlib import Path
 from devexplore.errors import CheckpointNotFound, DamagedStore, DevexploreError, StoreConflict
 from devexplore.run import open_run
 from devexplore.schema import (
+    ANNOTATIONS_FILE,
     CHECKPOINTS_FOLDER,
     ON_PROBE,
     OUTPUTS,
@@ -52,8 +53,8 @@ def check_run(path: str | os.PathLike[str], *, repair: bool = False) -> list[str
 def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     """Copy a run without what can be computed again (outputs) or was only needed to go on training.
 
-    The copy holds run.json, the tokenizer, the training log, the checkpoints and one zip file with the
-    measurements. Raises StoreConflict if ``out`` exists and is not empty.
+    The copy holds run.json, the tokenizer, the training log, the user's annotations, the checkpoints and one
+    zip file with the measurements. Raises StoreConflict if ``out`` exists and is not empty.
     """
     run = open_run(path)
     if out.exists() and not out.is_dir():
@@ -73,6 +74,8 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     for name in (TOKENIZER_FILE, TRAINING_LOG):
         if (run.path / name).exists():
             shutil.copyfile(run.path / name, out / name)
+    if run.annotations_file().is_file():
+        shutil.copyfile(run.annotations_file(), out / ANNOTATIONS_FILE)
     if (run.path / CHECKPOINTS_FOLDER).is_dir():
         shutil.copytree(run.path / CHECKPOINTS_FOLDER, out / CHECKPOINTS_FOLDER)
     if run.store_path.is_dir():

@@ -1,12 +1,13 @@
 """Stages: stretches of training between critical points of the LLC curve (without one, of the loss)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
+from devexplore.analysis.annotations import Boundaries, Boundary, saved_boundaries
 from devexplore.analysis.trust import trust
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.sampling.trust import NOT_AN_LLC, TRUSTED
@@ -46,7 +47,7 @@ def find_stages(
     loss: np.ndarray | xr.DataArray | None = None,
     *,
     verdict: np.ndarray | xr.DataArray | None = None,
-    boundaries: Sequence[float] | None = None,
+    boundaries: Boundaries | Sequence[float] | Literal["candidates"] | None = None,
     plateau_slope: float | None = None,
     min_persistence: float | None = None,
     min_probability: float = 0.8,
@@ -68,15 +69,19 @@ def find_stages(
             arrays.
         llc, llc_se, loss: values at those steps, where the source is no run; NaN: not measured there.
         verdict: on those values of the LLC (``analysis.trust``). Without it they are judged by sign alone.
-        boundaries: steps chosen by hand instead; their ``probability`` is NaN.
+        boundaries: None takes those saved for a run (``dx.save_boundaries``) and otherwise the curve's own
+            candidates; "candidates" takes these whatever was saved; or boundaries chosen by hand, as
+            ``dx.Boundaries`` or as steps. What is said of a chosen one (probability, interval, kind) is said
+            of the nearest candidate whose interval holds it: NaN and "chosen" where there is none.
         plateau_slope, min_persistence, min_probability: see ``stats.critical_points``; x = ln(1 + step).
 
     Returns:
-        start, end, name (S1 …), type: "A" if the LLC rises (Δλ̂ > 0), "B" if it falls, "undecided" where the
-        central 95 % of the posterior of Δλ̂ hold zero; trusted (both ends are); delta_llc and delta_llc_se
-        from the smooth curve; delta_loss from the recorded loss, linear in x between checkpoints. Of the
-        boundary at ``end``: probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind,
-        boundary_persistence; NaN and "end" for the last stage.
+        start, end; name (S1 …, or the user's) and note (the user's); type: "A" if the LLC rises (Δλ̂ > 0),
+        "B" if it falls, "undecided" where the central 95 % of the posterior of Δλ̂ hold zero; trusted (both
+        ends are); delta_llc and delta_llc_se from the smooth curve; delta_loss from the recorded loss, linear
+        in x between checkpoints. Of the boundary at ``end``: probability, boundary_lower, boundary_upper
+        (steps, 90 %), boundary_kind, boundary_persistence, boundary_origin (``annotations.ORIGINS``) and
+        boundary_note; NaN and "end" for the last stage.
 
     Raises:
         NotMeasured: for a run with neither LLC nor losses.
@@ -92,10 +97,11 @@ def find_stages(
     )
     measured_at = llcs.step if has_llc or len(step) == 0 else step
     first, last = int(measured_at.min()), int(measured_at.max())
+    chosen = _chosen(source, boundaries)
     points = None
-    if boundaries is None and len(np.unique(step)) >= _FEWEST:
+    if (chosen is None or chosen.boundaries) and len(np.unique(step)) >= _FEWEST:
         points = critical_points(np.log1p(step), value, se, plateau_slope, min_persistence, min_probability)
-    table = _boundary_table(points, boundaries or [], first, last)
+    table = _boundary_table(points, chosen, first, last)
     edges = np.concatenate([[first], table["end"]])
     llc_curve = None
     if has_llc:
@@ -106,7 +112,7 @@ def find_stages(
     variables = {
         "start": edges[:-1],
         **table,
-        "name": np.array([f"S{i + 1}" for i in range(len(edges) - 1)], dtype=object),
+        **_labels(chosen, edges),
         "type": np.where(supported, kind, "undecided").astype(object),
         "trusted": trusted,
         "delta_loss": np.diff(_at(losses.step, losses.value, edges)),
@@ -117,7 +123,7 @@ def find_stages(
     stages = stages.assign_coords(stage=np.arange(1, stages.sizes["stage"] + 1))
     stages.attrs = {
         "curve": "llc" if has_llc else losses.name,
-        "note": _note(has_llc, len(llcs.step), losses.name, boundaries is not None, points is not None)
+        "note": _note(has_llc, len(llcs.step), losses.name, chosen is not None, points is not None)
         + (f"; not an LLC and left out: {left_out} of {len(llcs.step)} checkpoints" if left_out else ""),
         "left_out": left_out,
         "min_probability": min_probability,
@@ -137,23 +143,44 @@ def _both_ends(llcs: _Estimates, edges: Float[np.ndarray, " edge"], worst: int) 
     return fine[:-1] & fine[1:]
 
 
+def _chosen(source, boundaries) -> Boundaries | None:
+    """The boundaries that were chosen by hand, if any."""
+    if isinstance(boundaries, Boundaries):
+        return boundaries
+    if isinstance(boundaries, str):
+        if boundaries != "candidates":
+            raise InvalidSpec(f'boundaries: expected steps or "candidates", got {boundaries!r}')
+        return None
+    if boundaries is not None:
+        return Boundaries(tuple(Boundary(step) for step in sorted({round(step) for step in boundaries})))
+    return None if _is_arrays(source) else saved_boundaries(source)
+
+
 def _boundary_table(
-    points: CriticalPoints | None, chosen: Sequence[float], first: int, last: int
+    points: CriticalPoints | None, chosen: Boundaries | None, first: int, last: int
 ) -> dict[str, np.ndarray]:
     """Ends of the stages and what is known of each, the end of the data last; one boundary a step."""
-    rows: dict[int, tuple[float, float, float, str, float]] = {}
-    for step in sorted(chosen):
-        rows[round(step)] = (np.nan, np.nan, np.nan, "chosen", np.nan)
+    found: list[tuple[int, tuple[float, float, float, str, float]]] = []
     if points is not None:
         steps, lower, upper = (np.expm1(x) for x in (points.location, points.lower, points.upper))
-        for at in range(len(steps)):
-            rows.setdefault(
+        found = [
+            (
                 round(steps[at]),
                 (points.probability[at], lower[at], upper[at], str(points.kind[at]), points.persistence[at]),
             )
+            for at in range(len(steps))
+        ]
+    rows: dict[int, tuple[Any, ...]] = {}
+    if chosen is None:
+        for step, known in found:
+            rows.setdefault(step, (*known, "candidate", ""))
+    for boundary in chosen.boundaries if chosen is not None else ():
+        near = [(abs(step - boundary.step), k) for step, k in found if k[1] <= boundary.step <= k[2]]
+        known = min(near)[1] if near else (np.nan, np.nan, np.nan, "chosen", np.nan)
+        rows[boundary.step] = (*known, boundary.origin, boundary.note)
     rows = {step: row for step, row in rows.items() if first < step < last}
-    rows[last] = (np.nan, np.nan, np.nan, "end", np.nan)
-    probability, lower, upper, kind, persistence = zip(*rows.values(), strict=True)
+    rows[last] = (np.nan, np.nan, np.nan, "end", np.nan, "end", "")
+    probability, lower, upper, kind, persistence, origin, note = zip(*rows.values(), strict=True)
     return {
         "end": np.array(list(rows), dtype=np.int64),
         "probability": np.array(probability),
@@ -161,7 +188,19 @@ def _boundary_table(
         "boundary_upper": np.array(upper),
         "boundary_kind": np.array(kind, dtype=object),
         "boundary_persistence": np.array(persistence),
+        "boundary_origin": np.array(origin, dtype=object),
+        "boundary_note": np.array(note, dtype=object),
     }
+
+
+def _labels(chosen: Boundaries | None, edges: np.ndarray) -> dict[str, np.ndarray]:
+    """Names and notes of the stages; of a boundary outside the data, those of what it leaves inside."""
+    names, notes = [f"S{number}" for number in range(1, len(edges))], [""] * (len(edges) - 1)
+    if chosen is not None:
+        places = np.searchsorted(chosen.steps, edges[:-1], side="right")
+        names = [chosen.names[place] for place in places]
+        notes = [chosen.stage_notes[place] for place in places]
+    return {"name": np.array(names, dtype=object), "note": np.array(notes, dtype=object)}
 
 
 def _llc_change(
@@ -201,7 +240,7 @@ def _note(has_llc: bool, n_llcs: int, loss_name: str, chosen: bool, fitted: bool
 
 
 def _curves(source, llc, llc_se, loss, verdict) -> tuple[_Estimates, _Losses]:
-    if isinstance(source, np.ndarray | xr.DataArray | list):
+    if _is_arrays(source):
         step = np.asarray(source, dtype=np.float64)
         estimates = _judged(None) if llc is None else _given(step, llc, llc_se, verdict)
         losses = _Losses(*_NOTHING, "loss") if loss is None else _valued(step, _column(step, loss), "loss")
@@ -216,6 +255,10 @@ def _curves(source, llc, llc_se, loss, verdict) -> tuple[_Estimates, _Losses]:
     if len(estimates.step) == 0 and len(losses.step) == 0:
         raise InvalidSpec("expected values of the LLC or of the loss at the given steps, got none")
     return estimates, losses
+
+
+def _is_arrays(source: object) -> bool:
+    return isinstance(source, np.ndarray | xr.DataArray | list)
 
 
 def _given(step: np.ndarray, llc, llc_se, verdict) -> _Estimates:

@@ -17,6 +17,7 @@ import torch
 import xarray as xr
 
 from devexplore import schema
+from devexplore.analysis.annotations import saved_boundaries
 from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.forms import find_forms
 from devexplore.analysis.stages import find_stages
@@ -158,7 +159,9 @@ class DerivedRun:
             return self._jobs[name]
 
     def _find_stages(self, progress: Progress) -> xr.Dataset | None:
-        """From what is loaded, each curve at its own steps: NaN where only the other was measured."""
+        """Between the boundaries that were saved, else the candidates. From what is loaded, each curve at its
+        own steps: NaN where only the other was measured."""
+        saved = saved_boundaries(self.run)
         curves: list[xr.Dataset] = []
         if self.llc is not None and self.trust is not None:
             curves.append(self.llc[["llc", "llc_se"]].assign(verdict=self.trust["verdict"]))
@@ -173,6 +176,7 @@ class DerivedRun:
             table.get("llc_se"),
             table.get("loss"),
             verdict=table.get("verdict"),
+            boundaries="candidates" if saved is None else saved,
         )
 
     def _compute_dynamics(self, progress: Progress) -> xr.Dataset:

@@ -1,5 +1,6 @@
 """Stages of planted LLC and loss curves."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,7 +78,11 @@ def test_few_checkpoints_are_one_stage() -> None:
 def run(**groups: xr.Dataset) -> SimpleNamespace:
     """What find_stages uses of a run."""
     return SimpleNamespace(
-        name="planted", path="planted", has=groups.__contains__, dataset=groups.__getitem__
+        name="planted",
+        path="planted",
+        has=groups.__contains__,
+        dataset=groups.__getitem__,
+        annotations_file=lambda: Path("no annotations"),
     )
 
 

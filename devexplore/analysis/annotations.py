@@ -1,0 +1,278 @@
+"""The user's own boundaries, names and notes: a small value that changes by copies, and its file."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from devexplore.errors import InvalidSpec, NotWritable, SchemaError
+from devexplore.schema import BOUNDARIES_FORMAT, BOUNDARIES_VERSION
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from devexplore.run import Run
+
+ORIGINS: Final = ("candidate", "accepted", "moved", "added")
+"""Proposed by the curve and not yet judged; proposed and agreed to; proposed and moved; the user's own."""
+
+_LONGEST_NAME: Final = 60
+_DEFAULT_NAME: Final = re.compile(r"S\d+")
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """One boundary between two stages. ``stage`` names the stage that starts here ("" : by its number)."""
+
+    step: int
+    origin: str = "added"
+    note: str = ""
+    stage: str = ""
+    stage_note: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step", _step(self.step))
+        if self.origin not in ORIGINS:
+            raise InvalidSpec(
+                f"boundary at {self.step}: origin is one of {', '.join(ORIGINS)}, got {self.origin!r}"
+            )
+        _check_texts(f"boundary at {self.step}", self.stage, self.note, self.stage_note)
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Boundaries in order, with the names and notes of the stages between them. Methods give a changed copy.
+
+    A name belongs to the stage that starts at a boundary: it stays with a boundary that is moved, and goes
+    with one that is dropped (the stage before takes the place). Stages are counted from 1, as in the
+    coordinate ``stage`` of ``find_stages``; those without a name are called S1, S2 …
+
+    Raises ``InvalidSpec`` for steps that are no positive whole numbers, not increasing or double, and for
+    names that are double, longer than 60 characters, on several lines, or S and a number.
+    """
+
+    boundaries: tuple[Boundary, ...] = ()
+    first_stage: str = ""
+    first_stage_note: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boundaries", tuple(self.boundaries))
+        _check_texts("first stage", self.first_stage, self.first_stage_note)
+        for left, right in zip(self.boundaries, self.boundaries[1:], strict=False):
+            if right.step == left.step:
+                raise InvalidSpec(f"two boundaries at step {left.step}; keep one of them")
+            if right.step < left.step:
+                raise InvalidSpec(
+                    f"boundaries must be in the order of training, got {left.step} before {right.step}"
+                )
+        given = [name for name in (self.first_stage, *(b.stage for b in self.boundaries)) if name]
+        double = sorted({name for name in given if given.count(name) > 1})
+        if double:
+            raise InvalidSpec(f"two stages are called {double[0]!r}; stages are told apart by their names")
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of the boundaries, increasing."""
+        return tuple(boundary.step for boundary in self.boundaries)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the stages, one more than boundaries."""
+        given = (self.first_stage, *(boundary.stage for boundary in self.boundaries))
+        return tuple(name or f"S{number}" for number, name in enumerate(given, 1))
+
+    @property
+    def stage_notes(self) -> tuple[str, ...]:
+        """Notes on the stages, one more than boundaries; empty where there is none."""
+        return (self.first_stage_note, *(boundary.stage_note for boundary in self.boundaries))
+
+    def accept(self, *steps: int) -> Self:
+        """Agree to the candidates at these steps (none given: to all)."""
+        places = [self._place(step) for step in steps] if steps else range(len(self.boundaries))
+        accepted = self
+        for place in places:
+            if self.boundaries[place].origin == "candidate":
+                accepted = accepted._with(place, origin="accepted")
+        return accepted
+
+    def drop(self, step: int) -> Self:
+        """Without the boundary at this step; the stage before it goes on to the next boundary."""
+        place = self._place(step)
+        return replace(self, boundaries=self.boundaries[:place] + self.boundaries[place + 1 :])
+
+    def move(self, step: int, to: int) -> Self:
+        """With the boundary at ``step`` put at ``to`` instead, between its neighbours."""
+        place = self._place(step)
+        origin = "added" if self.boundaries[place].origin == "added" else "moved"
+        return self._with(place, step=_step(to), origin=origin)
+
+    def add(self, step: int, note: str = "") -> Self:
+        """With a boundary of the user's own; the stage that it cuts keeps its name before it."""
+        added = (*self.boundaries, Boundary(_step(step), "added", note))
+        return replace(self, boundaries=tuple(sorted(added, key=lambda boundary: boundary.step)))
+
+    def name_stage(self, stage: int, name: str) -> Self:
+        """With the stage of this number (from 1) called ``name``; "" takes its name away."""
+        place = self._stage_place(stage)
+        return replace(self, first_stage=name) if place < 0 else self._with(place, stage=name)
+
+    def annotate(self, note: str, *, step: int | None = None, stage: int | None = None) -> Self:
+        """With a note on the boundary at ``step``, or on the stage of number ``stage``; "" takes it away."""
+        if step is not None and stage is None:
+            return self._with(self._place(step), note=note)
+        if stage is None or step is not None:
+            raise InvalidSpec("a note is on one boundary or one stage: give step=… or stage=…")
+        place = self._stage_place(stage)
+        return replace(self, first_stage_note=note) if place < 0 else self._with(place, stage_note=note)
+
+    @classmethod
+    def of_stages(cls, stages: "xr.Dataset") -> Self:
+        """The ends of the stages that ``find_stages`` found, as candidates."""
+        return cls(tuple(Boundary(int(step), "candidate") for step in stages["end"].values[:-1]))
+
+    def to_toml(self) -> str:
+        """As TOML text; empty names and notes are left out."""
+        content = self._content()
+        boundaries = content.pop("boundary")
+        parts = [_toml_lines(content)]
+        parts += [f"[[boundary]]\n{_toml_lines(boundary)}" for boundary in boundaries]
+        return "\n".join(parts)
+
+    def to_json(self) -> str:
+        """As JSON text, with the same names as in TOML."""
+        return json.dumps(self._content(), indent=1, ensure_ascii=False) + "\n"
+
+    def to_file(self, path: str | os.PathLike[str]) -> Path:
+        """Write ``.toml`` or ``.json``; the file is either wholly there or as it was before."""
+        path = Path(path)
+        text = self.to_json() if _kind(path) == ".json" else self.to_toml()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise NotWritable(
+                f"{path}: boundaries not written ({error.strerror}); choose another file or free some space"
+            ) from error
+        return path
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what ``to_file`` wrote, or somebody by hand.
+
+        Raises ``SchemaError`` that names the line or the boundary that is wrong; the file stays as it is.
+        """
+        path = Path(path)
+        read = json.loads if _kind(path) == ".json" else tomllib.loads
+        try:
+            content = read(path.read_text(encoding="utf-8"))
+            return cls._of_content(content)
+        except OSError as error:
+            raise SchemaError(f"{path}: boundaries cannot be read ({error.strerror})") from error
+        except ValueError as error:  # of the parsers (they name the line), of UTF-8, and our own InvalidSpec
+            raise SchemaError(
+                f"{path}: no boundaries can be read from it: {error}; correct the file"
+            ) from error
+
+    def _content(self) -> dict[str, Any]:
+        content: dict[str, Any] = {"format": BOUNDARIES_FORMAT, "version": BOUNDARIES_VERSION}
+        content |= _filled({"first_stage": self.first_stage, "first_stage_note": self.first_stage_note})
+        return content | {"boundary": [_filled(asdict(boundary)) for boundary in self.boundaries]}
+
+    @classmethod
+    def _of_content(cls, content: Any) -> Self:
+        if not isinstance(content, dict) or content.get("format") != BOUNDARIES_FORMAT:
+            raise InvalidSpec(f'expected format = "{BOUNDARIES_FORMAT}" in it')
+        if content.get("version") != BOUNDARIES_VERSION:
+            raise InvalidSpec(f"expected version = {BOUNDARIES_VERSION}, got {content.get('version')!r}")
+        _check_keys("the file", content, ("format", "version", "first_stage", "first_stage_note", "boundary"))
+        tables = content.get("boundary", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise InvalidSpec("expected each boundary as a table of its own, [[boundary]]")
+        boundaries = []
+        for number, table in enumerate(tables, 1):
+            _check_keys(f"boundary {number}", table, tuple(field.name for field in fields(Boundary)))
+            if "step" not in table:
+                raise InvalidSpec(f"boundary {number} lacks its step")
+            try:
+                boundaries.append(Boundary(**table))
+            except InvalidSpec as error:
+                raise InvalidSpec(f"boundary {number}: {error}") from None
+        return cls(tuple(boundaries), content.get("first_stage", ""), content.get("first_stage_note", ""))
+
+    def _with(self, place: int, **changes: Any) -> Self:
+        changed = list(self.boundaries)
+        changed[place] = replace(changed[place], **changes)
+        return replace(self, boundaries=tuple(changed))
+
+    def _place(self, step: int) -> int:
+        if step not in self.steps:
+            raise InvalidSpec(
+                f"no boundary at step {step}; there are {', '.join(map(str, self.steps)) or 'none'}"
+            )
+        return self.steps.index(step)
+
+    def _stage_place(self, stage: int) -> int:
+        """The place of the boundary that this stage starts at; −1 for the first."""
+        if isinstance(stage, bool) or stage not in range(1, len(self.boundaries) + 2):
+            raise InvalidSpec(f"there are stages 1 to {len(self.boundaries) + 1}, got {stage!r}")
+        return int(stage) - 2
+
+
+def saved_boundaries(run: "Run") -> Boundaries | None:
+    """The boundaries that were saved for this run; None where none were.
+
+    Raises ``SchemaError``, naming the file and the line, if that file is broken: it is never overwritten.
+    """
+    file = run.annotations_file()
+    return Boundaries.from_file(file) if file.is_file() else None
+
+
+def _step(step: Any) -> int:
+    number = isinstance(step, int | float | np.integer | np.floating) and not isinstance(step, bool)
+    if not number or not np.isfinite(step) or step != int(step) or step <= 0:
+        raise InvalidSpec(f"a boundary lies at a positive whole number of training steps, got {step!r}")
+    return int(step)
+
+
+def _check_texts(where: str, name: Any, *notes: Any) -> None:
+    if not all(isinstance(text, str) for text in (name, *notes)):
+        raise InvalidSpec(f"{where}: names and notes are text")
+    if len(name) > _LONGEST_NAME or not (name == "" or name.isprintable()) or name != name.strip():
+        raise InvalidSpec(
+            f"{where}: a stage's name is one line of at most {_LONGEST_NAME} characters, got {name!r}"
+        )
+    if _DEFAULT_NAME.fullmatch(name):
+        raise InvalidSpec(f"{where}: {name!r} is what unnamed stages are called; choose another name")
+
+
+def _check_keys(where: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        raise InvalidSpec(f"{where}: {unknown[0]!r} is unknown; known are {', '.join(known)}")
+
+
+def _filled(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value != ""}
+
+
+def _toml_lines(table: Mapping[str, Any]) -> str:
+    """JSON's strings and integers are TOML's, but for one control character that TOML wants escaped."""
+    values = {key: json.dumps(value, ensure_ascii=False) for key, value in table.items()}
+    return "".join(f"{key} = {value}\n" for key, value in values.items()).replace("\x7f", "\\u007f")
+
+
+def _kind(path: Path) -> str:
+    if path.suffix not in (".toml", ".json"):
+        raise InvalidSpec(f"{path}: boundaries are kept as .toml or .json; give the file one of these ends")
+    return path.suffix

@@ -1,0 +1,60 @@
+"""The boundaries of a run: those the user saved, else the candidates of its curve; saving and giving up."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from devexplore.analysis.annotations import Boundaries, saved_boundaries
+from devexplore.analysis.stages import find_stages
+from devexplore.errors import InvalidSpec, NotWritable
+
+if TYPE_CHECKING:
+    from devexplore.run import Run
+
+
+def boundaries(run: "Run") -> Boundaries:
+    """The boundaries saved for this run; where none are, the candidates that ``find_stages`` proposes.
+
+    >>> chosen = dx.boundaries(run).drop(350).move(8200, to=8500).name_stage(1, "bigrams").accept()
+    >>> dx.save_boundaries(run, chosen)
+
+    Raises ``NotMeasured`` for a run with neither LLC nor losses, ``SchemaError`` for a broken file.
+    """
+    saved = saved_boundaries(run)
+    return Boundaries.of_stages(find_stages(run, boundaries="candidates")) if saved is None else saved
+
+
+def save_boundaries(run: "Run", chosen: Boundaries) -> Path:
+    """Keep these boundaries for this run: stages are between them everywhere from now on. Gives the file.
+
+    They go to ``annotations.toml`` in the run's folder, to be read, edited and versioned with it; for a run
+    that cannot be written, or that comes with the package, to a file in the user's data folder.
+
+    Raises ``InvalidSpec`` for boundaries outside the steps of the run, ``SchemaError`` where the file that is
+    there is broken (it may hold the user's work), ``NotWritable``.
+    """
+    saved_boundaries(run)
+    span = find_stages(run, boundaries=[])
+    first, last = int(span["start"][0]), int(span["end"][-1])
+    outside = [step for step in chosen.steps if not first < step < last]
+    if outside:
+        raise InvalidSpec(
+            f"{run.name}: boundaries lie between the steps {first} and {last} of its curve, not at "
+            f"{', '.join(map(str, outside))}; drop or move these"
+        )
+    return chosen.to_file(run.annotations_file(writing=True))
+
+
+def reset_boundaries(run: "Run") -> Path | None:
+    """Go back to the candidates. The file is kept beside as ``….before.toml``, and its path given; None
+    where nothing was saved. Raises ``NotWritable``.
+    """
+    file = run.annotations_file()
+    if not file.is_file():
+        return None
+    try:
+        return file.replace(file.with_name(f"{file.stem}.before.toml"))
+    except OSError as error:
+        raise NotWritable(
+            f"{file} came with this run and cannot be moved ({error.strerror}); copy the run to a folder of "
+            "your own, or save other boundaries, which then count instead"
+        ) from error
