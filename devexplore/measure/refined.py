@@ -38,7 +38,7 @@ class RefinedLLC(Measurement):
         components for the run's own data, ``all`` for other data.
     data: None: the run's own. Else what the system's ``restricted_pool`` knows: for language ``repeated``
         (random tokens, then the same again: what induction is for) and ``folder:PATH``; for regression
-        ``tasks:SCALE``.
+        ``tasks:SCALE`` and ``inputs:SCALE``.
     settings, calibrated, execution: as in ``LLC``.
 
     Written to ``refined/own`` or ``refined/<data>``.

@@ -20,6 +20,7 @@ from devexplore.systems.base import (
     Probe,
     System,
     Variable,
+    causal_pattern,
     check_kind,
     is_whole,
     normal,
@@ -88,10 +89,19 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, position, width = x.shape
-        q, k, v = self.qkv(x).view(batch, position, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = self._split(x)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(mixed.transpose(1, 2).reshape(batch, position, width))
+        return self.out(mixed.transpose(1, 2).reshape(x.shape))
+
+    def pattern(self, x: Tensor) -> Tensor:
+        """Attention (batch, head, query, key) that ``forward`` pays on the same inputs."""
+        q, k, _ = self._split(x)
+        return causal_pattern(q, k)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """Queries, keys and values, (batch, position, width) → (3, batch, head, position, width / heads)."""
+        batch, position, _ = x.shape
+        return self.qkv(x).view(batch, position, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
 
 
 class Block(nn.Module):
@@ -188,15 +198,21 @@ class Regression(System):
             )
         return normal(rng(seed, "tasks"), self.spec.tasks, self.spec.dimension)
 
-    def _samples(self, generator: np.random.Generator, n: int, seed: int) -> tuple[Tensor, Tensor]:
-        spec = self.spec
-        if spec.tasks is None:
-            task = normal(generator, n, spec.dimension)
-        else:
-            task = self.task_pool(seed)[torch.from_numpy(generator.integers(spec.tasks, size=n))]
-        x = normal(generator, n, spec.examples, spec.dimension)
+    def _tasks(self, generator: np.random.Generator, n: int, seed: int) -> Tensor:
+        if self.spec.tasks is None:
+            return normal(generator, n, self.spec.dimension)
+        return self.task_pool(seed)[torch.from_numpy(generator.integers(self.spec.tasks, size=n))]
+
+    def _pairs(
+        self, generator: np.random.Generator, task: Tensor, input_scale: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        spec, n = self.spec, len(task)
+        x = input_scale * normal(generator, n, spec.examples, spec.dimension)
         noise = spec.noise_variance**0.5 * normal(generator, n, spec.examples)
         return x, torch.einsum("nkd,nd->nk", x, task) + noise
+
+    def _samples(self, generator: np.random.Generator, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        return self._pairs(generator, self._tasks(generator, n, seed))
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, ...]:
         return self._samples(rng(seed, "batch", step), self.spec.batch_size, seed)
@@ -205,20 +221,23 @@ class Regression(System):
         return self._samples(rng(seed, "held-out" if held_out else "pool"), n, seed)
 
     def restricted_pool(self, data: str, n: int, seed: int) -> tuple[Tensor, ...]:
-        """``tasks:SCALE``: the same regression with tasks drawn from N(0, SCALE²)."""
+        """``tasks:SCALE``: the same regression with tasks drawn from N(0, SCALE²). ``inputs:SCALE``: with
+        the run's own tasks and inputs drawn from N(0, SCALE²). The draws behind all scales are the same.
+        """
         kind, _, scale = data.partition(":")
         try:
-            factor = float(scale) if kind == "tasks" else float("nan")
+            factor = float(scale) if kind in ("tasks", "inputs") else float("nan")
         except ValueError:
             factor = float("nan")
         require(
-            factor >= 0, f"other data of a regression run are 'tasks:SCALE', such as tasks:2, got {data!r}"
+            factor >= 0,
+            "other data of a regression run are 'tasks:SCALE' or 'inputs:SCALE', such as tasks:2, "
+            f"got {data!r}",
         )
         generator, spec = rng(seed, "restricted"), self.spec
-        task = factor * normal(generator, n, spec.dimension)
-        x = normal(generator, n, spec.examples, spec.dimension)
-        noise = spec.noise_variance**0.5 * normal(generator, n, spec.examples)
-        return x, torch.einsum("nkd,nd->nk", x, task) + noise
+        if kind == "tasks":
+            return self._pairs(generator, factor * normal(generator, n, spec.dimension))
+        return self._pairs(generator, self._tasks(generator, n, seed), input_scale=factor)
 
     def components(self, model: nn.Module) -> dict[str, dict[str, Tensor | None]]:
         """Every head, MLP and LayerNorm, embedding, positions, unembedding."""
@@ -240,7 +259,8 @@ class Regression(System):
         parts["unembedding"] = {"unembed.weight": None, "unembed.bias": None}
         return parts
 
-    def _tokens(self, x: Tensor, y: Tensor) -> Tensor:
+    def tokens(self, x: Tensor, y: Tensor) -> Tensor:
+        """What the network reads: ``[0, x_k]`` and ``[y_k, 0]`` in turn, shape (sequence, 2K, D + 1)."""
         tokens = x.new_zeros(x.shape[0], 2 * x.shape[1], x.shape[2] + 1)
         tokens[:, 0::2, 1:] = x
         tokens[:, 1::2, 0] = y
@@ -248,15 +268,19 @@ class Regression(System):
 
     def position_loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         x, y = batch
-        return (model(self._tokens(x, y))[:, 0::2, 0] - y) ** 2
+        return (self.predictions(model(self.tokens(x, y))) - y) ** 2
 
     def outputs(self, model: nn.Module, batch: tuple[Tensor, ...], kind: str) -> Tensor:
         """``predictions``: ŷ_k, shape (sequence, K). ``logits``: all outputs at all 2K tokens, as the
         paper's ED used.
         """
         check_kind(self, kind)
-        out = model(self._tokens(*batch))
-        return out[:, 0::2, 0] if kind == "predictions" else out
+        out = model(self.tokens(*batch))
+        return self.predictions(out) if kind == "predictions" else out
+
+    def predictions(self, out: Tensor) -> Tensor:
+        """ŷ_k, entry 0 at the x tokens of the network's whole output; shape (sequence, K)."""
+        return out[:, 0::2, 0]
 
     def output_dim(self, kind: str) -> str | None:
         return None if kind == "predictions" else "channel"

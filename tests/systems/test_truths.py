@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from devexplore import systems
 from devexplore.measure.language_metrics import language_metrics
-from devexplore.measure.regression_metrics import regression_metrics
 from devexplore.measure.toy_metrics import deep_linear_metrics, superposition_metrics
 from devexplore.systems.bigrams import count_bigrams
 from devexplore.systems.deep_linear import PRESETS as DEEP_LINEAR
@@ -190,26 +189,6 @@ def test_the_icl_score_is_negative_where_context_helps(language):
     hindered = language_metrics(language, LateKnowledge(targets, early=True), held_out, 0)["icl_score"].values
     assert helped == pytest.approx(-np.log(270), rel=1e-3)
     assert hindered == pytest.approx(np.log(270), rel=1e-3)
-
-
-class Ridge(nn.Module):
-    """The Bayes-optimal predictor as a network on tokens."""
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        x, y = tokens[:, 0::2, 1:], tokens[:, 1::2, 0]
-        out = torch.zeros_like(tokens)
-        out[:, 0::2, 0] = ridge_predictions(x, y, 0.125)
-        return out
-
-
-def test_the_icl_score_of_ridge_regression_is_negative_and_its_first_prediction_zero():
-    system = Regression(REGRESSION["small"], NOWHERE)
-    held_out = system.pool(4000, 0, held_out=True)
-    found = regression_metrics(system, Ridge(), held_out, 0)
-    assert -4.2 < found["icl_score"].values < -3.4
-    assert found["squared_prediction"].values[0] == 0
-    loss = found["position_loss"].values
-    assert found["icl_score"].values == pytest.approx(loss[7] - loss[0])
 
 
 def test_outputs_of_language_are_logits_log_probabilities_and_the_true_tokens_logit(language):
