@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from devexplore.analysis import llc_change as llc_change
     from devexplore.analysis import loss_change as loss_change
     from devexplore.analysis import loss_covariance as loss_covariance
+    from devexplore.analysis import loss_history as loss_history
+    from devexplore.analysis import mean_change as mean_change
     from devexplore.analysis import most_changed as most_changed
+    from devexplore.analysis import when_learned as when_learned
     from devexplore.analysis.annotations import Boundaries as Boundaries
     from devexplore.analysis.form_readings import read_form as read_form
     from devexplore.analysis.own_boundaries import boundaries as boundaries
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from devexplore.calibration import calibrate as calibrate
     from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
     from devexplore.errors import DevexploreError as DevexploreError
+    from devexplore.importers.table import import_table as import_table
     from devexplore.measure import LLC as LLC
     from devexplore.measure import Metrics as Metrics
     from devexplore.measure import Outputs as Outputs
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from devexplore.measure import measure as measure
     from devexplore.measure import share_probe as share_probe
     from devexplore.measure.lift import lift as lift
+    from devexplore.measure.own_text import token_losses as token_losses
     from devexplore.run import Run as Run
     from devexplore.run import bundled_runs as bundled_runs
     from devexplore.run import open_run as open  # noqa: F401 - lazily re-exported under another name
@@ -68,11 +73,14 @@ _HOMES = {
     "explore": "app.explore",
     "find_forms": "analysis",
     "find_stages": "analysis",
+    "import_table": "importers.table",
     "joint_dynamics": "analysis",
     "lift": "measure.lift",
     "llc_change": "analysis",
     "loss_change": "analysis",
     "loss_covariance": "analysis",
+    "loss_history": "analysis",
+    "mean_change": "analysis",
     "measure": "measure",
     "most_changed": "analysis",
     "open": "run",
@@ -81,6 +89,8 @@ _HOMES = {
     "reset_boundaries": "analysis.own_boundaries",
     "save_boundaries": "analysis.own_boundaries",
     "share_probe": "measure",
+    "token_losses": "measure.own_text",
+    "when_learned": "analysis",
 }
 _OTHER_NAMES = {"open": "open_run"}
 

@@ -1,33 +1,54 @@
-"""Which tokens (or positions of a regression context) a stretch of training improved or worsened."""
+"""How the loss of single predictions changed between two steps or over a stage, and its whole history."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from devexplore.analysis.labelled_losses import CONTEXT_TOKENS, PLACE, context_before, labelled_losses
+from devexplore.analysis.learning_steps import BANDWIDTH, learning_steps, least_fall
+from devexplore.analysis.stages import find_stages
 from devexplore.errors import InvalidSpec
-from devexplore.schema import LOSSES, PROBE, STEP
+from devexplore.schema import STEP
 
 if TYPE_CHECKING:
     from devexplore.run import Run
 
 
-def loss_change(source: "Run | xr.Dataset", step_from: float, step_to: float) -> xr.DataArray:
-    """token_loss at ``step_to`` minus that at ``step_from``, (sequence, position); negative: the loss fell.
+def loss_change(
+    source: "Run | xr.Dataset",
+    step_from: float | None = None,
+    step_to: float | None = None,
+    *,
+    stage: "str | int | xr.Dataset | None" = None,
+    probe: "Run | xr.Dataset | None" = None,
+) -> xr.DataArray:
+    """token_loss at the later step minus that at the earlier, (sequence, position); negative: the loss fell.
 
     In the units of the loss (nats, or squared error). Steps between checkpoints stand for the nearest
     measured one, in ln(1 + step) as on the timeline; ``attrs`` ``step_from`` and ``step_to`` say which. NaN
-    where either has no value.
+    where either has no value. Coordinates are those of ``labelled_losses``: sequence, position, and for text
+    the tokens, so that ``change.where(change.target_text == " the").mean()`` works.
+
+    Args:
+        source: a run, a Dataset like its group ``losses``, or the losses of your own text
+            (``dx.token_losses``).
+        step_from, step_to: two steps, in any order; or, instead of them,
+        stage: a stage of ``find_stages``: its name ("S3") or number, for a run; or its row,
+            ``stages.isel(stage=2)``, for any source. The change is from its start to its end.
+        probe: the texts, where the source does not hold them itself.
 
     Raises:
         NotMeasured: for a run without token losses.
+        InvalidSpec: for neither or both of steps and stage, or a stage that is not there.
     """
-    losses = source if isinstance(source, xr.Dataset) else source.dataset(LOSSES)
-    used = [nearest_step(losses[STEP].values, step) for step in (step_from, step_to)]
-    before, after = (losses["token_loss"].sel({STEP: step}, drop=True).load() for step in used)
+    losses = labelled_losses(source, probe)
+    asked = _asked_steps(source, step_from, step_to, stage)
+    used = [nearest_step(losses[STEP].values, step) for step in asked]
+    before, after = (losses.sel({STEP: step}, drop=True).load() for step in used)
     change = (after.astype(np.float64) - before.astype(np.float64)).rename("loss_change")
     change.attrs = {
-        "units": losses["token_loss"].attrs.get("units", ""),
+        "units": losses.attrs.get("units", ""),
         "long_name": "change of loss (negative: fell)",
         "step_from": used[0],
         "step_to": used[1],
@@ -35,77 +56,37 @@ def loss_change(source: "Run | xr.Dataset", step_from: float, step_to: float) ->
     return change
 
 
-def most_changed(
-    change: xr.DataArray,
+def loss_history(
+    source: "Run | xr.Dataset",
+    sequence: int,
+    position: int,
+    *,
     probe: "Run | xr.Dataset | None" = None,
-    n: int = 20,
-    direction: Literal["improved", "worsened"] = "improved",
+    bandwidth: float = BANDWIDTH,
+    context: int = CONTEXT_TOKENS,
 ) -> xr.Dataset:
-    """The ``n`` single positions whose loss fell (or rose) most, strongest first, over ``rank`` = 1 … n.
+    """The loss of one prediction over training.
 
-    Holds sequence, position, loss_change, and, where the probe has them, token_text (the token read) and
-    target_text (the token predicted). Only true changes in the direction are listed, so there may be fewer
-    than ``n``.
-    """
-    sign = _sign(direction)
-    flat = sign * change.transpose("sequence", "position").values.ravel()
-    order = np.argsort(-np.where(np.isfinite(flat), flat, -np.inf), kind="stable")[:n]
-    order = order[flat[order] > 0]
-    sequence, position = np.unravel_index(order, (change.sizes["sequence"], change.sizes["position"]))
-    table = xr.Dataset(
-        {
-            "sequence": ("rank", _labels(change, "sequence")[sequence]),
-            "position": ("rank", _labels(change, "position")[position]),
-            "loss_change": ("rank", sign * flat[order]),
-        },
-        coords={"rank": np.arange(1, len(order) + 1)},
-        attrs={**change.attrs, "direction": direction},
-    )
-    for name, text in _texts(probe).items():
-        table[name] = ("rank", text[sequence, position])
-    return table
-
-
-def most_changed_tokens(
-    change: xr.DataArray,
-    probe: "Run | xr.Dataset",
-    n: int = 20,
-    direction: Literal["improved", "worsened"] = "improved",
-    min_count: int = 3,
-) -> xr.Dataset:
-    """Predicted tokens whose mean loss fell (or rose) most: target_text, loss_change, its se, count, by rank.
-
-    Tokens seen fewer than ``min_count`` times are left out; the standard error is that of the mean over
-    occurrences.
+    Returns:
+        token_loss and smooth_loss (step); early, late and lowest loss, learned_step and fate as
+        ``learning_steps`` has them; for text token_text, target_text, and ``context``, the last tokens before
+        the predicted one. ``attrs`` units.
 
     Raises:
-        InvalidSpec: if the probe has no target_text (only language runs have).
+        InvalidSpec: for a place that the losses do not have, or that has no loss.
     """
-    sign = _sign(direction)
-    texts = _texts(probe)
-    if "target_text" not in texts:
-        raise InvalidSpec("ranking by token needs a probe with target_text; only language runs have one")
-    values = change.transpose("sequence", "position").values.ravel()
-    valued = np.isfinite(values)
-    token, label, count = np.unique(
-        texts["target_text"].astype(str).ravel()[valued], return_inverse=True, return_counts=True
-    )
-    values = values[valued]
-    mean = np.bincount(label, values, len(token)) / count
-    spread = np.bincount(label, (values - mean[label]) ** 2, len(token))
-    se = np.sqrt(spread / np.maximum(count - 1, 1) / count)
-    order = np.argsort(-sign * mean, kind="stable")
-    order = order[(count[order] >= min_count) & (sign * mean[order] > 0)][:n]
-    return xr.Dataset(
-        {
-            "target_text": ("rank", token[order].astype(object)),
-            "loss_change": ("rank", mean[order]),
-            "loss_change_se": ("rank", np.where(count[order] > 1, se[order], np.nan)),
-            "count": ("rank", count[order]),
-        },
-        coords={"rank": np.arange(1, len(order) + 1)},
-        attrs={**change.attrs, "direction": direction},
-    )
+    losses = labelled_losses(source, probe)
+    row, column = (_index(losses, dim, at) for dim, at in zip(PLACE, (sequence, position), strict=True))
+    one = losses.isel(sequence=[row], position=[column]).load()
+    if not np.isfinite(one).any():
+        raise InvalidSpec(
+            f"no loss at sequence {sequence}, position {position}: of text in several windows, "
+            "it is counted in the window before; of several texts, it is beyond the end of this one"
+        )
+    found = learning_steps(one, min_fall=least_fall(losses), bandwidth=bandwidth).squeeze(PLACE)
+    if "token_text" in losses.coords:
+        found["context"] = context_before(losses, row, column, context)
+    return found.assign(token_loss=one.squeeze(PLACE).astype(np.float64))
 
 
 def nearest_step(steps: np.ndarray, step: float) -> int:
@@ -113,19 +94,42 @@ def nearest_step(steps: np.ndarray, step: float) -> int:
     return int(steps[np.argmin(np.abs(np.log1p(steps.astype(np.float64)) - np.log1p(max(step, 0))))])
 
 
-def _texts(probe: "Run | xr.Dataset | None") -> dict[str, np.ndarray]:
-    if probe is None:
-        return {}
-    dataset = probe if isinstance(probe, xr.Dataset) else probe.dataset(PROBE)
-    names = [name for name in ("token_text", "target_text") if name in dataset]
-    return {name: dataset[name].transpose("sequence", "position").values for name in names}
+def _asked_steps(
+    source: "Run | xr.Dataset",
+    step_from: float | None,
+    step_to: float | None,
+    stage: "str | int | xr.Dataset | None",
+) -> tuple[float, float]:
+    if stage is None:
+        if step_from is None or step_to is None:
+            raise InvalidSpec("expected two steps, or stage=: loss_change(run, 1000, 6000), or stage='S3'")
+        return step_from, step_to
+    if step_from is not None or step_to is not None:
+        raise InvalidSpec("expected two steps or a stage, got both")
+    if isinstance(stage, xr.Dataset):
+        if not {"start", "end"} <= set(stage) or stage["start"].ndim != 0:
+            raise InvalidSpec("expected one stage with its start and end; give a row, stages.isel(stage=2)")
+    elif isinstance(source, xr.Dataset):
+        raise InvalidSpec(
+            f"stage {stage!r} of which run? For a Dataset give the row: stages = dx.find_stages(run), "
+            "stage=stages.isel(stage=2)"
+        )
+    else:
+        stage = _named_stage(find_stages(source), stage)
+    return float(stage["start"]), float(stage["end"])
 
 
-def _labels(change: xr.DataArray, dim: str) -> np.ndarray:
-    return change[dim].values
+def _named_stage(stages: xr.Dataset, wanted: str | int) -> xr.Dataset:
+    labels = stages["name" if isinstance(wanted, str) else "stage"].values
+    at = np.flatnonzero(labels == wanted)
+    if len(at) != 1:
+        raise InvalidSpec(f"no stage {wanted!r}; this run has {', '.join(map(str, labels))}")
+    return stages.isel(stage=int(at[0]))
 
 
-def _sign(direction: str) -> int:
-    if direction not in ("improved", "worsened"):
-        raise InvalidSpec(f"direction must be 'improved' or 'worsened', got {direction!r}")
-    return -1 if direction == "improved" else 1
+def _index(losses: xr.DataArray, dim: str, label: int) -> int:
+    at = np.flatnonzero(losses[dim].values == label)
+    if len(at) == 0:
+        first, last = losses[dim].values[[0, -1]]
+        raise InvalidSpec(f"no {dim} {label}; there are {first} … {last}")
+    return int(at[0])

@@ -5,7 +5,7 @@ Every point of the principal subspace is an affine combination Σ_t α_t f(w_t),
 saw.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from devexplore import schema
 from devexplore.errors import CheckpointNotFound, InvalidSpec
 from devexplore.measure.mixture import NEGLIGIBLE, Mixture, combine, mixture
+from devexplore.measure.prompts import Prompt, padded, token_rows
 from devexplore.measure.reading import read_predictions, sequences_at_once
 from devexplore.measure.subject import Subject
 from devexplore.run import Run
@@ -26,8 +27,6 @@ from devexplore.systems.corpus import token_texts
 
 if TYPE_CHECKING:
     from devexplore.systems.language import Language
-
-Prompt = str | Sequence[str] | Sequence[int] | Int[np.ndarray, "..."]
 
 _PIECE_BYTES: Final = 128 * 2**20
 
@@ -242,40 +241,14 @@ def _computed(subject: Subject, mix: Mixture, speak: Speak) -> Outputs:
 
 
 def _prompt_ids(system: "Language", prompt: Prompt) -> Int[np.ndarray, "sequence place"]:
-    """Token ids of one or several prompts, in rows of equal length."""
-    if isinstance(prompt, str):
-        prompt = [prompt]
-    if len(prompt) > 0 and all(isinstance(text, str) for text in prompt):
-        rows = [encoding.ids for encoding in system.tokenizer.encode_batch([str(text) for text in prompt])]
-    else:
-        rows = np.atleast_2d(_token_ids(prompt)).tolist()
-    lengths = [len(row) for row in rows]
-    context, vocabulary = system.spec.context, system.spec.vocabulary
-    if not rows or min(lengths) == 0:
-        raise InvalidSpec("expected a prompt of at least one token, got empty text; type something")
-    if max(lengths) > context:
+    """Token ids of one or several prompts that fit into the context, in rows of equal length."""
+    ids, context = padded(token_rows(system, prompt)), system.spec.context
+    if ids.shape[1] > context:
         raise InvalidSpec(
-            f"this network reads at most {context} tokens, the prompt has {max(lengths)}; "
-            f"shorten it by {max(lengths) - context}"
+            f"this network reads at most {context} tokens, the prompt has {ids.shape[1]}; "
+            f"shorten it by {ids.shape[1] - context}"
         )
-    ids = np.full((len(rows), max(lengths)), PADDING)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = row
-    if (ids < PADDING).any() or (ids >= vocabulary).any() or any(PADDING in row for row in rows):
-        raise InvalidSpec(f"token ids of this run are 0 … {vocabulary - 1}, got {ids.min()} … {ids.max()}")
     return ids
-
-
-def _token_ids(prompt: Prompt) -> Int[np.ndarray, "..."]:
-    """A prompt that is no text, as one or several rows of numbers."""
-    wanted = "expected a prompt as text, a list of texts, or whole token ids in one row or rows of one length"
-    try:
-        ids = np.asarray(prompt)
-    except ValueError as error:  # rows of several lengths
-        raise InvalidSpec(f"{wanted}; got rows of several lengths") from error
-    if ids.ndim > 2 or (ids.size > 0 and ids.dtype.kind not in "iu"):
-        raise InvalidSpec(f"{wanted}; got {ids.dtype} values of shape {ids.shape}")
-    return ids.astype(np.int64)
 
 
 def _input_batch(subject: Subject, inputs: tuple[np.ndarray, ...]) -> tuple[Tensor, ...]:

@@ -1,10 +1,13 @@
-"""Loss changes between steps, and the rankings made from them."""
+"""Loss changes between steps and over stages, and single histories."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from devexplore.analysis import loss_change, most_changed, most_changed_tokens
+import devexplore as dx
+from devexplore.analysis import find_stages, loss_change, loss_history
 from devexplore.errors import InvalidSpec
 
 STEPS = np.array([0, 10, 100, 1000])
@@ -14,8 +17,7 @@ STEPS = np.array([0, 10, 100, 1000])
 def losses() -> xr.Dataset:
     values = np.random.default_rng(0).uniform(1, 5, size=(4, 6, 8)).astype(np.float32)
     return xr.Dataset(
-        {"token_loss": (("step", "sequence", "position"), values, {"units": "nats"})},
-        {"step": STEPS, "sequence": np.arange(6), "position": np.arange(8)},
+        {"token_loss": (("step", "sequence", "position"), values, {"units": "nats"})}, {"step": STEPS}
     )
 
 
@@ -28,6 +30,12 @@ def probe() -> xr.Dataset:
             "target_text": (("sequence", "position"), text[::-1]),
         }
     )
+
+
+def with_losses(path: Path) -> dx.Run:
+    run = dx.open(path)
+    dx.measure(run, [dx.TokenLosses()], progress=False)
+    return run
 
 
 def test_a_loss_change_is_after_less_before_so_negative_where_the_loss_fell(losses) -> None:
@@ -44,40 +52,87 @@ def test_steps_between_checkpoints_stand_for_the_nearest_in_log_time(losses) -> 
     assert (change.attrs["step_from"], change.attrs["step_to"]) == (10, 1000)
 
 
-def test_rankings_list_the_strongest_true_changes_first(losses, probe) -> None:
-    change = loss_change(losses, 0, 1000)
-    improved = most_changed(change, probe, n=5)
-    worsened = most_changed(change, probe, n=1000, direction="worsened")
-    np.testing.assert_allclose(improved.loss_change, np.sort(change.values, axis=None)[:5])
-    assert (worsened.loss_change > 0).all()
-    assert worsened.sizes["rank"] == int((change > 0).sum())
-    for row in range(5):
-        place = {"sequence": int(improved.sequence[row]), "position": int(improved.position[row])}
-        assert float(change.sel(place)) == pytest.approx(float(improved.loss_change[row]))
-        assert improved.target_text.values[row] == probe.target_text.isel(place).item()
+def test_a_change_knows_its_places_and_their_texts(losses, probe) -> None:
+    change = loss_change(losses, 0, 1000, probe=probe)
+    assert change["sequence"].values.tolist() == list(range(6))
+    assert change["position"].values.tolist() == list(range(8))
+    np.testing.assert_array_equal(change["target_text"], probe["target_text"])
+    picked = change.where(change["target_text"] == "t3").count()
+    assert int(picked) == int((probe["target_text"] == "t3").sum())
 
 
-def test_values_that_are_missing_are_never_ranked(losses) -> None:
-    change = loss_change(losses, 0, 1000)
-    change[0, 0] = np.nan
-    assert np.isfinite(most_changed(change, n=100).loss_change).all()
+def test_places_that_the_losses_name_keep_their_names(losses) -> None:
+    named = losses.assign_coords(position=np.arange(1, 9) * 16)
+    assert loss_change(named, 0, 10)["position"].values.tolist() == [16, 32, 48, 64, 80, 96, 112, 128]
 
 
-def test_tokens_are_ranked_by_their_mean_over_occurrences(losses, probe) -> None:
-    change = loss_change(losses, 0, 1000)
-    change[:] = np.where(probe.target_text == "t3", -2.0, 0.5)
-    change[0, 0] = np.nan
-    table = most_changed_tokens(change, probe)
-    assert table.target_text.values.tolist() == ["t3"]
-    assert float(table.loss_change[0]) == -2
-    assert float(table.loss_change_se[0]) == 0
-    assert most_changed_tokens(change, probe, direction="worsened").sizes["rank"] == 4
-    assert most_changed_tokens(change, probe, min_count=100).sizes["rank"] == 0
+def test_the_change_over_a_stage_is_that_from_its_start_to_its_end(trained_run) -> None:
+    run = with_losses(trained_run("language"))
+    stages = find_stages(run)
+    row = stages.isel(stage=-1)
+    wanted = loss_change(run, int(row["start"]), int(row["end"]))
+    for stage in (row["name"].item(), int(row["stage"]), row):
+        xr.testing.assert_identical(loss_change(run, stage=stage), wanted)
+    xr.testing.assert_equal(
+        loss_change(run.dataset("losses"), stage=row).drop_vars(["sequence", "position"]),
+        wanted.drop_vars(set(wanted.coords)),
+    )
+    assert wanted["target_text"].shape == wanted.shape
 
 
-def test_a_probe_without_text_and_an_unknown_direction_are_refused(losses, probe) -> None:
-    change = loss_change(losses, 0, 1000)
-    with pytest.raises(InvalidSpec, match="target_text"):
-        most_changed_tokens(change, probe.drop_vars("target_text"))
-    with pytest.raises(InvalidSpec, match="direction"):
-        most_changed(change, direction="up")
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "two steps, or stage="),
+        ({"step_from": 10}, "two steps, or stage="),
+        ({"step_from": 0, "step_to": 10, "stage": "S1"}, "got both"),
+        ({"stage": "S1"}, "of which run"),
+        ({"stage": xr.Dataset({"start": ("stage", [0]), "end": ("stage", [10])})}, "a row"),
+        ({"stage": xr.Dataset({"name": "S1"})}, "start and end"),
+    ],
+)
+def test_what_is_neither_two_steps_nor_one_stage_is_refused(losses, asked, words) -> None:
+    with pytest.raises(InvalidSpec, match=words):
+        loss_change(losses, **asked)
+
+
+def test_a_stage_that_a_run_has_not_is_refused_with_those_that_it_has(trained_run) -> None:
+    run = with_losses(trained_run("regression"))
+    with pytest.raises(InvalidSpec, match=r"no stage 'S9'; this run has S1"):
+        loss_change(run, stage="S9")
+
+
+def test_losses_without_token_loss_and_a_probe_of_other_places_are_refused(losses, probe) -> None:
+    with pytest.raises(InvalidSpec, match="expected token_loss"):
+        loss_change(losses.rename(token_loss="loss"), 0, 10)
+    with pytest.raises(InvalidSpec, match="6 × 8 predictions, the probe has 6 × 5"):
+        loss_change(losses, 0, 10, probe=probe.isel(position=slice(5)))
+
+
+def test_the_history_of_a_prediction_is_its_losses_with_the_text_before_it(losses, probe) -> None:
+    history = loss_history(losses, 2, 5, probe=probe, context=3)
+    np.testing.assert_array_equal(history["token_loss"], losses["token_loss"][:, 2, 5])
+    assert history["context"].item() == "".join(probe["token_text"].values[2, 3:6])
+    assert history["target_text"].item() == probe["target_text"].values[2, 5]
+    assert loss_history(losses, 2, 1, probe=probe)["context"].item() == "".join(
+        probe["token_text"].values[2, :2]
+    )
+
+
+def test_a_history_is_the_same_as_among_all_others(losses, probe) -> None:
+    everything = dx.when_learned(losses, probe=probe)
+    for place in ((0, 0), (3, 7), (5, 2)):
+        one, same = loss_history(losses, *place), everything.isel(sequence=place[0], position=place[1])
+        assert one["fate"].item() == same["fate"].item()
+        for name in ("learned_step", "early", "late"):
+            np.testing.assert_allclose(one[name].item(), same[name].item())
+
+
+def test_places_outside_the_losses_or_without_a_loss_are_refused(losses) -> None:
+    with pytest.raises(InvalidSpec, match=r"no position 8; there are 0 … 7"):
+        loss_history(losses, 0, 8)
+    with pytest.raises(InvalidSpec, match=r"no sequence -1"):
+        loss_history(losses, -1, 0)
+    losses["token_loss"][:, 1, 2] = np.nan
+    with pytest.raises(InvalidSpec, match="no loss at sequence 1, position 2"):
+        loss_history(losses, 1, 2)
