@@ -1,41 +1,136 @@
-"""What a language model does: bigrams, in-context learning."""
+"""Every metric of a language model from as few forward passes as can be."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from devexplore.measure.attention import attention_entropy, head_weights, see, without_positions
+from devexplore.measure.behaviour import (
+    bigram_metrics,
+    bigram_scores,
+    icl_positions,
+    icl_score,
+    ngram_metrics,
+    positional_dependence,
+    repetition_metrics,
+    token_loss,
+)
+from devexplore.measure.component_norms import component_norm
 from devexplore.measure.metric import Metric, averaged
-from devexplore.systems.base import in_parts
+from devexplore.measure.structure import composition, entropy_metric, head_metrics, head_scores
+from devexplore.systems.base import in_parts, rng
+from devexplore.systems.bigrams import Bigrams
 from devexplore.systems.language import Language
+from devexplore.systems.prompts import half_of
+
+CLOSER_LOOK = 128
+"""So many of the held-out texts are also run without positions and have their attention read; so many
+sequences of random tokens are shown.
+"""
+
+
+class Shown(NamedTuple):
+    """What a model is shown. ``held_out`` (sample, context + 1) and ``repeated``, random tokens that begin
+    again after ``half`` of them, are token ids; ``ngrams`` those of each n, (ngram, n), in random order.
+    ``batch``: how many texts go through at a time; an eighth as many where attention is read, for that is as
+    large as the square of the context.
+    """
+
+    held_out: Tensor
+    icl_positions: tuple[slice, slice]
+    bigrams: Bigrams
+    ngrams: Mapping[int, Tensor]
+    repeated: Tensor
+    half: int
+    batch: int
 
 
 def language_metrics(
     system: Language, model: nn.Module, held_out: tuple[Tensor, ...], seed: int
 ) -> dict[str, Metric]:
-    """The ICL score (late − early loss) and the KL divergence to the corpus' bigrams."""
-    bigrams = system.bigrams
-    losses, divergences = [], []
-    for (part,) in in_parts(held_out, system.eval_batch):
-        log_probs = model(part[:, :-1]).log_softmax(dim=-1)
-        losses.append(-log_probs.gather(-1, part[:, 1:, None])[..., 0])
-        divergences.append(bigrams.divergence(part[:, :-1], log_probs))
+    """Every metric of one checkpoint of a run: ``metrics_of`` and the norms of its parts."""
+    length, device = system.spec.context + 1, held_out[0].device
+    generator = rng(seed, "ngrams")
+    ngrams = {n: torch.from_numpy(generator.permutation(rows)) for n, rows in system.common_ngrams.items()}
+    (repeated,) = system.restricted_pool("repeated", CLOSER_LOOK, seed)
+    shown = Shown(
+        held_out[0],
+        icl_positions(system.spec.context),
+        system.bigrams,
+        {n: rows.to(device) for n, rows in ngrams.items()},
+        repeated.to(device),
+        half_of(length, system.spec.vocabulary),
+        system.eval_batch,
+    )
+    return {**metrics_of(model, shown), "component_norm": component_norm(system, model)}
+
+
+def metrics_of(model: nn.Module, shown: Shown) -> dict[str, Metric]:
+    """Metrics of behaviour and structure, by the forward passes that feed them:
+
+    - held-out text: ``position_loss``, ``icl_score``, ``bigram_*``; the first ``CLOSER_LOOK`` of these texts
+      also give ``attention_entropy``, in the same pass
+    - those again without positions: ``positional_dependence`` (if the network has position vectors)
+    - n-grams, all lengths at once: ``ngram_loss``, ``ngram_score``
+    - repeated random tokens: ``induction_loss``, ``repetition_gain`` and the heads' scores
+    - none: ``k_composition`` … (more than one layer, and weights that can be read)
+    """
+    close, far = shown.held_out[:CLOSER_LOOK], shown.held_out[CLOSER_LOOK:]
+    losses, bigrams, entropies, ablated = [], [], [], []
+    for (tokens,) in in_parts((close,), max(1, shown.batch // 8)):
+        seen = see(model, tokens[:, :-1])
+        entropies.append(attention_entropy(seen.patterns))
+        losses.append(_read(seen.outputs, tokens, shown.bigrams, bigrams))
+        blind = without_positions(model, tokens[:, :-1])
+        if blind is not None:
+            ablated.append(token_loss(blind.log_softmax(dim=-1), tokens))
+    for (tokens,) in in_parts((far,), shown.batch):
+        losses.append(_read(model(tokens[:, :-1]), tokens, shown.bigrams, bigrams))
     loss = torch.cat(losses)
-    early, late = system.icl_positions
-    return {
+    found = {
         "position_loss": averaged(
             loss, ("position",), {"units": "nats", "long_name": "held-out loss at each position"}
-        ),
-        "icl_score": averaged(
-            loss[:, late].mean(dim=1) - loss[:, early].mean(dim=1),
-            (),
-            {
-                "units": "nats",
-                "long_name": "ICL score: mean loss of positions "
-                f"{late.start}–{late.stop - 1} − positions {early.start}–{early.stop - 1}",
-            },
-        ),
-        "bigram_kl": averaged(
-            torch.cat(divergences).nanmean(dim=1),
-            (),
-            {"units": "nats", "long_name": "KL divergence of the corpus' bigrams from the predictions"},
-        ),
+        )._replace(blocks=None),
+        "icl_score": icl_score(loss, shown.icl_positions),
+        **bigram_metrics(torch.cat(bigrams)),
+        **ngram_metrics(_last_token_loss(model, shown), loss),
+        "attention_entropy": entropy_metric(torch.cat(entropies)),
+        **_on_random_tokens(model, shown),
     }
+    if ablated:
+        found["positional_dependence"] = positional_dependence(loss[: len(close)], torch.cat(ablated))
+    weights = head_weights(model)
+    return found if weights is None else {**found, **composition(weights)}
+
+
+def _read(logits: Tensor, tokens: Tensor, bigrams: Bigrams, scores: list[Tensor]) -> Tensor:
+    """Losses; the bigram scores are added to ``scores``."""
+    log_probs = logits.log_softmax(dim=-1)
+    scores.append(bigram_scores(log_probs, tokens[:, :-1], bigrams))
+    return token_loss(log_probs, tokens)
+
+
+def _last_token_loss(model: nn.Module, shown: Shown) -> dict[int, Tensor]:
+    """Shorter n-grams are filled up behind, where a causal network does not look."""
+    longest = max(shown.ngrams)
+    filled = torch.cat([nn.functional.pad(rows, (0, longest - n)) for n, rows in shown.ngrams.items()])
+    part = max(1, shown.batch * shown.held_out.shape[1] // longest)
+    loss = torch.cat(
+        [
+            token_loss(model(tokens[:, :-1]).log_softmax(dim=-1), tokens)
+            for (tokens,) in in_parts((filled,), part)
+        ]
+    )
+    each = loss.split([len(rows) for rows in shown.ngrams.values()])
+    return {n: rows[:, n - 2] for n, rows in zip(shown.ngrams, each, strict=True)}
+
+
+def _on_random_tokens(model: nn.Module, shown: Shown) -> dict[str, Metric]:
+    losses, scores = [], []
+    for (tokens,) in in_parts((shown.repeated,), max(1, shown.batch // 8)):
+        seen = see(model, tokens[:, :-1])
+        losses.append(token_loss(seen.outputs.log_softmax(dim=-1), tokens))
+        scores.append(head_scores(seen.patterns, shown.half))
+    return {**repetition_metrics(torch.cat(losses), shown.half), **head_metrics(torch.cat(scores))}

@@ -212,9 +212,10 @@ def causal_pattern(queries: Tensor, keys: Tensor) -> Tensor:
     ``F.scaled_dot_product_attention`` uses it without showing it. (…, position, d) twice →
     (…, position, position), rows are queries and sum to 1.
     """
-    length = queries.shape[-2]
-    later = torch.full((length, length), -torch.inf, device=queries.device).triu(1)
-    return torch.softmax(queries @ keys.mT / queries.shape[-1] ** 0.5 + later, dim=-1)
+    length, size = queries.shape[-2:]
+    later = torch.full((length, length), -torch.inf, device=queries.device, dtype=queries.dtype).triu(1)
+    rows = torch.baddbmm(later[None], queries.flatten(0, -3), keys.flatten(0, -3).mT, alpha=size**-0.5)
+    return torch.softmax(rows, dim=-1).view(*queries.shape[:-2], length, length)
 
 
 def in_parts(batch: tuple[Tensor, ...], size: int) -> list[tuple[Tensor, ...]]:

@@ -7,37 +7,43 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.sparse import csr_array
 from torch import Tensor
 
 
 class Bigrams(NamedTuple):
-    """``probability``: q(b | a), shape (vocabulary, vocabulary), rows of tokens never seen are NaN.
-    ``entropy``: H(q(· | a)).
+    """``probability``: q(b | a), sparse of shape (vocabulary, vocabulary), rows of tokens never seen are
+    empty. ``entropy``: H(q(· | a)) in nats, NaN for tokens never seen.
     """
 
-    probability: Tensor
+    probability: csr_array
     entropy: Tensor
 
-    def divergence(self, tokens: Tensor, log_probs: Tensor) -> Tensor:
-        """KL(q(· | token) ‖ model) in nats at each position: the bigram score (cross-entropy) less the
-        bigrams' entropy.
+    def cross_entropy(self, tokens: Tensor, log_probs: Tensor) -> Tensor:
+        """−Σ_b q(b | token) ln p(b) in nats at each position: the bigram score. Its least is the entropy.
 
         ``tokens`` (sample, position), ``log_probs`` (sample, position, vocabulary). NaN after a token that
         the corpus never showed.
         """
-        q = self.probability.to(log_probs.device)[tokens]
-        cross = torch.where(q > 0, -q * log_probs, 0.0).sum(dim=-1)  # 0·log 0 = 0
-        return cross - self.entropy.to(log_probs.device)[tokens]
+        distinct, place = torch.unique(tokens.cpu(), return_inverse=True)
+        rows = torch.from_numpy(self.probability[distinct.numpy()].toarray()).to(log_probs)
+        least = torch.finfo(log_probs.dtype).min  # 0·ln 0 = 0
+        each = [  # by the sample, so that the rows of few positions are held at a time
+            -torch.linalg.vecdot(rows[where], sample[:, : rows.shape[1]].clamp_min(least))
+            for where, sample in zip(place.to(log_probs.device), log_probs, strict=True)
+        ]
+        return torch.where(self.entropy.to(tokens.device)[tokens].isnan(), torch.nan, torch.stack(each))
 
 
 def count_bigrams(stream: np.ndarray, vocabulary: int) -> Bigrams:
     """Bigram frequencies of a token stream."""
-    pairs = stream[:-1].astype(np.int64) * vocabulary + stream[1:]
-    counts = np.bincount(pairs, minlength=vocabulary**2).reshape(vocabulary, vocabulary)
-    with np.errstate(invalid="ignore"):
-        q = counts / counts.sum(axis=1, keepdims=True)
-    logs = np.log(q, out=np.zeros_like(q), where=q > 0)
-    return Bigrams(torch.from_numpy(q).float(), torch.from_numpy(-(q * logs).sum(axis=1)).float())
+    pairs, counts = np.unique(stream[:-1].astype(np.int64) * vocabulary + stream[1:], return_counts=True)
+    first, second = np.divmod(pairs, vocabulary)
+    seen = np.bincount(first, weights=counts, minlength=vocabulary)
+    q = counts / seen[first]
+    entropy = np.where(seen > 0, np.bincount(first, weights=-q * np.log(q), minlength=vocabulary), np.nan)
+    table = csr_array((q.astype(np.float32), (first, second)), shape=(vocabulary, vocabulary))
+    return Bigrams(table, torch.from_numpy(entropy).float())
 
 
 PRIOR_PAIRS = 100

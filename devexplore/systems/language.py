@@ -37,6 +37,7 @@ from devexplore.systems.base import (
 )
 from devexplore.systems.bigrams import Bigrams, bigram_log_probs, count_bigrams, unigram_log_probs
 from devexplore.systems.corpus import Text, read_text, token_texts, tokenise, train_tokenizer
+from devexplore.systems.prompts import common_ngrams, repeated_tokens
 
 
 @dataclass(frozen=True)
@@ -263,14 +264,13 @@ class Language(System):
         return (self._windows(self.train_tokens, rng(seed, "pool"), n),)
 
     def restricted_pool(self, data: str, n: int, seed: int) -> tuple[Tensor, ...]:
-        """``repeated``: half a context of uniformly random tokens, then the same again; all that can be
-        predicted is the second half, and only by induction. ``folder:PATH``: other text in this run's tokens.
+        """``repeated``: half a context of random tokens, then the same again, as ``repeated_tokens`` says.
+        ``folder:PATH``: other text in this run's tokens.
         """
         length = self.spec.context + 1
         if data == "repeated":
-            generator = rng(seed, "repeated")
-            half = generator.integers(self.spec.vocabulary, size=(n, -(-length // 2)))
-            return (torch.from_numpy(np.concatenate([half, half], axis=1)[:, :length]),)
+            among = np.arange(self.spec.vocabulary)
+            return (torch.from_numpy(repeated_tokens(rng(seed, "repeated"), n, length, among)),)
         require(
             data.startswith("folder:"),
             f"other data of a language run are 'repeated' or 'folder:PATH', got {data!r}",
@@ -341,11 +341,10 @@ class Language(System):
     def bigrams(self) -> Bigrams:
         return count_bigrams(self.train_tokens, self.spec.vocabulary)
 
-    @property
-    def icl_positions(self) -> tuple[slice, slice]:
-        """Early and late stretches of the context whose mean losses the ICL score compares (late − early)."""
-        context = self.spec.context
-        return slice(context // 16, context // 8), slice(3 * context // 4, context)
+    @cached_property
+    def common_ngrams(self) -> dict[int, np.ndarray]:
+        """The training text's most frequent n-grams, n = 2, 3, 4, up to 512 of each, arrays (ngram, n)."""
+        return common_ngrams(self.train_tokens, (2, 3, 4), 512)
 
     def reference_names(self, kind: str) -> tuple[str, ...]:
         """Log-probs only: a predictor's distribution fixes its logits up to a constant at each position, and

@@ -1,4 +1,4 @@
-"""Numbers that theory or another computation gives: ridge, k-gons, teachers, bigrams, ICL."""
+"""Numbers that theory or another computation gives: ridge, k-gons, teachers."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from devexplore import systems
-from devexplore.measure.language_metrics import language_metrics
-from devexplore.measure.toy_metrics import deep_linear_metrics, superposition_metrics
-from devexplore.systems.bigrams import count_bigrams
+from devexplore.measure.deep_linear_metrics import deep_linear_metrics
+from devexplore.measure.superposition_metrics import superposition_metrics
 from devexplore.systems.deep_linear import PRESETS as DEEP_LINEAR
 from devexplore.systems.deep_linear import DeepLinear
 from devexplore.systems.regression import PRESETS as REGRESSION
@@ -124,71 +123,9 @@ def test_a_student_equal_to_the_teacher_loses_only_the_noise_and_shows_its_singu
     np.testing.assert_allclose(found, [4.0, 2.5, 1.5, 0.8, 0, 0], atol=1e-5)
 
 
-class Table(nn.Module):
-    """A model whose next-token logits depend on the token (or the position) alone."""
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.logits = nn.Parameter(logits)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.logits[tokens]
-
-
 @pytest.fixture
 def language(smallest, tmp_path: Path) -> systems.System:
     return systems.from_preset("language", "small", smallest("language"), tmp_path)
-
-
-def test_bigrams_are_the_counted_frequencies():
-    expected = [[0, 2 / 3, 1 / 3, 0], [0.5, 0.5, 0, 0], [1, 0, 0, 0]]
-    bigrams = count_bigrams(np.array([0, 1, 0, 2, 0, 1, 1], dtype=np.uint16), 4)
-    np.testing.assert_allclose(bigrams.probability[:3], expected)
-    assert bigrams.probability[3].isnan().all()
-    entropy = [-(2 / 3) * np.log(2 / 3) - (1 / 3) * np.log(1 / 3), np.log(2), 0]
-    np.testing.assert_allclose(bigrams.entropy[:3], entropy, rtol=1e-6, atol=1e-7)
-
-
-def test_a_model_that_is_the_bigram_table_has_no_divergence_from_it(language):
-    q = language.bigrams.probability
-    model = Table(torch.where(q.isnan(), 1.0, q).log())  # tokens never seen: anything
-    with torch.no_grad():
-        found = language_metrics(language, model, language.pool(40, 0), 0)["bigram_kl"].values
-    assert found == pytest.approx(0, abs=1e-5)
-
-
-def test_the_divergence_from_the_bigrams_is_never_negative(language):
-    generator = torch.Generator().manual_seed(0)
-    tokens = language.pool(40, 0)[0][:, :-1]
-    for scale in (0.0, 0.1, 3.0):
-        logits = scale * torch.randn(270, 270, generator=generator)
-        divergence = language.bigrams.divergence(tokens, logits.log_softmax(dim=-1)[tokens])
-        assert (divergence > -1e-5).all()
-    uniform = language.bigrams.divergence(tokens, torch.full((*tokens.shape, 270), -np.log(270)))
-    torch.testing.assert_close(uniform, np.log(270) - language.bigrams.entropy[tokens])
-
-
-class LateKnowledge(nn.Module):
-    """Knows the next token from the middle of the context on, and nothing before (``early``: the reverse)."""
-
-    def __init__(self, targets: Tensor, early: bool) -> None:
-        super().__init__()
-        self.targets, self.early = targets, early
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        logits = nn.functional.one_hot(self.targets, 270) * 20.0
-        half = tokens.shape[1] // 2
-        logits[:, slice(half, None) if self.early else slice(0, half)] = 0
-        return logits
-
-
-def test_the_icl_score_is_negative_where_context_helps(language):
-    held_out = language.pool(8, 0, held_out=True)
-    targets = held_out[0][:, 1:]
-    helped = language_metrics(language, LateKnowledge(targets, early=False), held_out, 0)["icl_score"].values
-    hindered = language_metrics(language, LateKnowledge(targets, early=True), held_out, 0)["icl_score"].values
-    assert helped == pytest.approx(-np.log(270), rel=1e-3)
-    assert hindered == pytest.approx(np.log(270), rel=1e-3)
 
 
 def test_outputs_of_language_are_logits_log_probabilities_and_the_true_tokens_logit(language):
