@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from devexplore.analysis.own_boundaries import reset_boundaries as reset_boundaries
     from devexplore.analysis.own_boundaries import save_boundaries as save_boundaries
     from devexplore.analysis.reference_distances import reference_distances as reference_distances
+    from devexplore.analysis.saddle_times import saddle_times as saddle_times
     from devexplore.analysis.turn_centers import circle_center as circle_center
     from devexplore.app.explore import explore as explore
     from devexplore.calibration import calibrate as calibrate
@@ -88,6 +89,7 @@ _HOMES = {
     "reference_distances": "analysis.reference_distances",
     "reset_boundaries": "analysis.own_boundaries",
     "save_boundaries": "analysis.own_boundaries",
+    "saddle_times": "analysis.saddle_times",
     "share_probe": "measure",
     "token_losses": "measure.own_text",
     "when_learned": "analysis",

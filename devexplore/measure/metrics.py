@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from devexplore import schema
 from devexplore.measure.base import Arrays, Layout, OneByOne
+from devexplore.measure.deep_linear_metrics import deep_linear_metrics
 from devexplore.measure.language_metrics import language_metrics
 from devexplore.measure.metric import BLOCKS, Metric, number
 from devexplore.measure.regression_metrics import regression_metrics
 from devexplore.measure.subject import Subject
-from devexplore.measure.toy_metrics import deep_linear_metrics, superposition_metrics
+from devexplore.measure.superposition_metrics import superposition_metrics
 from devexplore.store import Variable
 
 _Found = Callable[[Any, nn.Module, tuple[Tensor, ...], int], dict[str, Metric]]

@@ -60,7 +60,11 @@ def k_gon(n_features: int, corners: int) -> Superposition:
     angles = torch.arange(corners, dtype=torch.float64) * (2 * math.pi / corners)
     circle = torch.stack([angles.cos(), angles.sin()])
     idle = n_features - corners
-    radius_and_bias = torch.tensor([1.1, -0.1], dtype=torch.float64, requires_grad=True)
+    # near the minimum for any k: biases that mute three quarters of a neighbour, radii that make up for it
+    neighbour = 0.75 * max(math.cos(2 * math.pi / corners), 0.0)
+    radius = (1.1 / (1 - neighbour)) ** 0.5
+    start = [radius, min(1.1 - radius**2, -0.1)]
+    radius_and_bias = torch.tensor(start, dtype=torch.float64, requires_grad=True)
 
     def weights() -> tuple[Tensor, Tensor]:
         radius, bias = radius_and_bias
