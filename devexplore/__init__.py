@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from devexplore.measure import TokenTraces as TokenTraces
     from devexplore.measure import measure as measure
     from devexplore.measure import share_probe as share_probe
+    from devexplore.measure.any_language_model import language_metrics as language_metrics
     from devexplore.measure.lift import lift as lift
     from devexplore.measure.own_text import token_losses as token_losses
     from devexplore.run import Run as Run
@@ -76,6 +77,7 @@ _HOMES = {
     "find_stages": "analysis",
     "import_table": "importers.table",
     "joint_dynamics": "analysis",
+    "language_metrics": "measure.any_language_model",
     "lift": "measure.lift",
     "llc_change": "analysis",
     "loss_change": "analysis",

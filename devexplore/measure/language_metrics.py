@@ -47,7 +47,7 @@ class Shown(NamedTuple):
     batch: int
 
 
-def language_metrics(
+def language_run_metrics(
     system: Language, model: nn.Module, held_out: tuple[Tensor, ...], seed: int
 ) -> dict[str, Metric]:
     """Every metric of one checkpoint of a run: ``metrics_of`` and the norms of its parts."""
@@ -64,7 +64,7 @@ def language_metrics(
         half_of(length, system.spec.vocabulary),
         system.eval_batch,
     )
-    return {**metrics_of(model, shown), "component_norm": component_norm(system, model)}
+    return {**metrics_of(model, shown), "component_norm": component_norm(system.components(model), model)}
 
 
 def metrics_of(model: nn.Module, shown: Shown) -> dict[str, Metric]:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from devexplore import schema
 from devexplore.measure.base import Arrays, Layout, OneByOne
+from devexplore.measure.component_norms import weight_norm
 from devexplore.measure.deep_linear_metrics import deep_linear_metrics
-from devexplore.measure.language_metrics import language_metrics
-from devexplore.measure.metric import BLOCKS, Metric, number
+from devexplore.measure.language_metrics import language_run_metrics
+from devexplore.measure.metric import BLOCKS, Metric
 from devexplore.measure.regression_metrics import regression_metrics
 from devexplore.measure.subject import Subject
 from devexplore.measure.superposition_metrics import superposition_metrics
@@ -20,7 +21,7 @@ from devexplore.store import Variable
 _Found = Callable[[Any, nn.Module, tuple[Tensor, ...], int], dict[str, Metric]]
 
 _OF_SYSTEM: Mapping[str, _Found] = {
-    "language": language_metrics,
+    "language": language_run_metrics,
     "regression": regression_metrics,
     "superposition": superposition_metrics,
     "deep_linear": deep_linear_metrics,
@@ -64,10 +65,8 @@ class Metrics(OneByOne):
     def _found(self, subject: Subject, model: nn.Module) -> dict[str, Metric]:
         system = subject.system
         with torch.no_grad():
-            squares = [(p.cpu().double() ** 2).sum().item() for p in model.parameters()]
-            norm = number(sum(squares) ** 0.5, {"long_name": "Euclidean norm of all weights"})
             own = _OF_SYSTEM[system.name](system, model, subject.held_out, subject.seed)
-        return {"weight_norm": norm, **own}
+            return {"weight_norm": weight_norm(model), **own}
 
 
 def _layout(found: Mapping[str, Metric], front: tuple[str, ...]) -> Layout:

@@ -41,7 +41,7 @@ def regression_structure(system: Regression, model: nn.Module) -> dict[str, Metr
             {"long_name": f"share of the LayerNorm's weights below {SMALL_SCALE} in size"},
             coords={"norm": np.array(list(norms), dtype=object)},
         ),
-        "component_norm": component_norm(system, model),
+        "component_norm": component_norm(system.components(model), model),
     }
 
 
