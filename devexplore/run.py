@@ -27,6 +27,7 @@ from devexplore.schema import (
     STORE_FOLDER,
     STORE_ZIP,
     SYSTEMS,
+    TABLE,
     output_groups,
 )
 from devexplore.store import Store
@@ -94,12 +95,17 @@ class Run:
             held = ", ".join(self.groups) or "nothing yet"
             only = _MEASURED_BY.get(group.split("/")[0], group.split("/")[0])
             raise NotMeasured(
-                f"{self.path}: {group!r} is not measured (measured: {held}); "
-                f"run `devexplore measure {self.path} --only {only}`"
+                f"{self.path}: {group!r} is not measured (measured: {held}); {self.remedy(only)}"
             )
         # The fullest: a sweep cut short in the run's own store must not hide a whole one in the cache.
         held = [tree[group].to_dataset() for tree in self._open_trees() if f"/{group}" in tree.groups]
         return max(held, key=lambda found: found.nbytes)
+
+    def remedy(self, only: str) -> str:
+        """How to come by what was not measured, in words; ``only`` as in `devexplore measure --only`."""
+        if self.system == TABLE:
+            return "this run was imported from a table and has no network that could be measured"
+        return f"run `devexplore measure {self.path} --only {only}`"
 
     @cached_property
     def checkpoints(self) -> LocalCheckpoints:
@@ -263,7 +269,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
             f"{file}: written by a newer devexplore (format {version}, this one reads {FORMAT_VERSION}); "
             "`pip install --upgrade devexplore`"
         )
-    if recipe.get("system") not in SYSTEMS:
+    if recipe.get("system") not in (*SYSTEMS, TABLE):
         raise SchemaError(
             f'{file}: expected "system" to be one of {", ".join(SYSTEMS)}, got {recipe.get("system")!r}'
         )

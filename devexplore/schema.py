@@ -27,6 +27,9 @@ STORE_ZIP: Final = "measurements.zarr.zip"
 
 SYSTEMS: Final = ("language", "regression", "superposition", "deep_linear")
 
+TABLE: Final = "table"
+"""In the place of a system: a run that was imported from a table, without a network."""
+
 STEP: Final = "step"
 MEASURED: Final = "measured"
 CONTENT_HASH: Final = "content_hash"
@@ -90,13 +93,20 @@ REQUIRED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 }
 """Variables that a group must have if it is there, with the dimensions they begin with."""
 
+REQUIRED_OF_TABLES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    LOSSES: {"test_loss": (STEP,)},
+    LLC: dict.fromkeys(("llc", "llc_se"), (STEP,)),
+}
+"""The same, of imported tables: what nobody measured cannot be missing."""
 
-def check(tree: "xr.DataTree") -> None:
+
+def check(tree: "xr.DataTree", system: str | None = None) -> None:
     """Check that every group that is there has its variables, with their dimensions, on increasing steps.
 
-    Groups of other names are the user's own and pass. Raises ``SchemaError`` naming every problem found.
+    Groups of other names are the user's own and pass; of the ``system`` "table" less is required. Raises
+    ``SchemaError`` naming every problem found.
     """
-    problems = list(_problems(tree))
+    problems = list(_problems(tree, REQUIRED_OF_TABLES if system == TABLE else REQUIRED))
     if problems:
         raise SchemaError(
             f"not as devexplore stores measurements: {'; '.join(problems)}; measure these again"
@@ -110,16 +120,18 @@ def output_groups(kind: str | None) -> list[str]:
     return [f"{OUTPUTS}/{name}{end}" for end in ("", SKETCH) for name in kinds]
 
 
-def _required(group: str) -> Mapping[str, tuple[str, ...]]:
+def _required(
+    group: str, required: Mapping[str, Mapping[str, tuple[str, ...]]]
+) -> Mapping[str, tuple[str, ...]]:
     if group.startswith(f"{OUTPUTS}/") and group.endswith(SKETCH):
         return {"output": (STEP, "feature")}
-    return REQUIRED.get(group.split("/")[0], {})
+    return required.get(group.split("/")[0], {})
 
 
-def _problems(tree: "xr.DataTree") -> Iterator[str]:
+def _problems(tree: "xr.DataTree", required_of: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[str]:
     for node in tree.subtree:
         group = node.path.lstrip("/")
-        required = _required(group)
+        required = _required(group, required_of)
         if len(node.variables) == 0:
             continue
         for name, dims in required.items():

@@ -37,7 +37,7 @@ def check_run(path: str | os.PathLike[str], *, repair: bool = False) -> list[str
             if repair:
                 store.repair()
             if not problems:
-                check(store.open())
+                check(store.open(), run.system)
     try:
         checkpoints = run.checkpoints
     except CheckpointNotFound:

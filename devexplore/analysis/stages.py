@@ -115,7 +115,7 @@ def find_stages(
         **_labels(chosen, edges),
         "type": np.where(supported, kind, "undecided").astype(object),
         "trusted": trusted,
-        "delta_loss": np.diff(_at(losses.step, losses.value, edges)),
+        "delta_loss": np.diff(value_at(losses.step, losses.value, edges)),
         "delta_llc": delta,
         "delta_llc_se": delta_se,
     }
@@ -219,7 +219,7 @@ def _llc_change(
     return np.diff(np.interp(x, curve.x, curve.mean)), change.std(axis=0), kind
 
 
-def _at(
+def value_at(
     step: Float[np.ndarray, " n"], value: Float[np.ndarray, " n"], wanted: np.ndarray
 ) -> Float[np.ndarray, " edge"]:
     """Values between checkpoints, linear in ln(1 + step); NaN outside the measured range."""
@@ -246,12 +246,9 @@ def _curves(source, llc, llc_se, loss, verdict) -> tuple[_Estimates, _Losses]:
         losses = _Losses(*_NOTHING, "loss") if loss is None else _valued(step, _column(step, loss), "loss")
     else:
         estimates = _judged(source.dataset(LLC) if source.has(LLC) else None)
-        losses = _run_losses(source)
+        losses = run_losses(source)
         if len(estimates.step) == 0 and len(losses.step) == 0:
-            raise NotMeasured(
-                f"{source.name} has neither LLC nor losses; "
-                f"measure them with `devexplore measure {source.path}`"
-            )
+            raise NotMeasured(f"{source.name} has neither LLC nor losses; {source.remedy('losses,llc')}")
     if len(estimates.step) == 0 and len(losses.step) == 0:
         raise InvalidSpec("expected values of the LLC or of the loss at the given steps, got none")
     return estimates, losses
@@ -281,7 +278,7 @@ def _judged(llc: xr.Dataset | None) -> _Estimates:
     return _Estimates(llc[STEP].values.astype(np.float64), value, se, verdict.astype(np.float64))
 
 
-def _run_losses(run: "Run") -> _Losses:
+def run_losses(run: "Run") -> _Losses:
     """The test loss, or without it the training loss."""
     for group, variable in ((LOSSES, "test_loss"), (CHECKPOINTS, "train_loss")):
         if run.has(group) and variable in run.dataset(group):

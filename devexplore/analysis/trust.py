@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from devexplore.sampling.trust import VERDICT_WORDS, Setting, Thresholds, judge
+from devexplore.sampling.trust import TRUSTED, VERDICT_WORDS, Setting, Thresholds, judge
 from devexplore.schema import STEP
 
 
@@ -15,7 +15,8 @@ def trust(llc: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
     """A verdict for every checkpoint of the group /llc, from the checks that were recorded with it.
 
     Older runs lack some checks and attributes: what is there is judged, and what is not accuses nobody.
-    ``attrs["not_judged"]`` names the checks that were missing.
+    ``attrs["not_judged"]`` names the checks that were missing, and ``attrs["by_sign_alone"]`` says whether
+    there was nothing but values (a published curve): one that is not negative then stays at verdict 0.
 
     Returns, over ``step``: verdict (0 trusted, 1 doubtful, 2 not an LLC), reason (plain words with numbers,
     the gravest first, separated by "; "; empty where trusted) and kind (the gravest in a few words).
@@ -44,6 +45,7 @@ def trust(llc: xr.Dataset, thresholds: Thresholds | None = None) -> xr.Dataset:
     )
     wanted = ("init_loss", "spread", "half_drift_z", "descent", "stability", "slope_shift")
     result.attrs["not_judged"] = [name for name in wanted if name not in checks]
+    result.attrs["by_sign_alone"] = checks.keys() <= {"llc", "llc_se"}
     return result
 
 
@@ -68,11 +70,13 @@ class VerdictCount(NamedTuple):
     n: int
     reason: str
     """The commonest in a few words, and whether there are others; empty where trusted."""
+    by_sign_alone: bool = False
 
     @property
     def words(self) -> str:
-        """As in "6 doubtful: mostly chains disagree"."""
-        return f"{self.n} {VERDICT_WORDS[self.level]}" + (f": {self.reason}" if self.reason else "")
+        """As in "6 doubtful: mostly chains disagree"; nobody trusts what could not be judged."""
+        word = "not judged" if self.by_sign_alone and self.level == TRUSTED else VERDICT_WORDS[self.level]
+        return f"{self.n} {word}" + (f": {self.reason}" if self.reason else "")
 
 
 def count_verdicts(judged: xr.Dataset) -> list[VerdictCount]:
@@ -84,5 +88,5 @@ def count_verdicts(judged: xr.Dataset) -> list[VerdictCount]:
             (reason, most), n = kinds[0], sum(times for _, times in kinds)
             if most < n:
                 reason = f"mostly {reason}" if most > n / 2 else f"{reason} and others"
-            counts.append(VerdictCount(level, n, reason))
+            counts.append(VerdictCount(level, n, reason, judged.attrs.get("by_sign_alone", False)))
     return counts

@@ -73,6 +73,11 @@ class DerivedRun:
     def losses(self) -> xr.Dataset | None:
         return self.group("losses")
 
+    @property
+    def token_losses(self) -> xr.Dataset | None:
+        """The losses where they are known of each token; an imported table has only their mean."""
+        return self.losses if self.losses is not None and "token_loss" in self.losses else None
+
     @cached_property
     def llc(self) -> xr.Dataset | None:
         return self.group("llc")

@@ -2,12 +2,14 @@
 
 from devexplore.errors import CheckpointNotFound
 from devexplore.run import Run
+from devexplore.schema import TABLE
 
 SYSTEM_WORDS = {
     "language": "language transformer",
     "regression": "in-context linear regression transformer",
     "superposition": "toy model of superposition",
     "deep_linear": "deep linear network",
+    TABLE: "imported table",
 }
 
 

@@ -15,6 +15,7 @@ from devexplore.app.derived import READ_ERRORS, DerivedRun, Job
 from devexplore.app.describe import describe
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
+from devexplore.schema import TABLE
 from devexplore.views import timeline as timeline_view
 from devexplore.views import tokens as tokens_view
 from devexplore.views import trajectory as trajectory_view
@@ -28,6 +29,10 @@ POLL_MS = 250
 
 NO_CHANGE = 1e-3
 """A loss that changes by less than this share of the mean loss at the first step is shown as unchanged."""
+
+
+FIRST_STRIPS = 3
+"""How many metrics the timeline shows by itself where there is neither a loss nor an LLC."""
 
 
 class Session:
@@ -205,6 +210,8 @@ class Session:
         missing = [
             self._missing(only) for only, held in (("losses", loss), ("llc", derived.llc)) if held is None
         ]
+        if not rows:  # a table of metrics alone
+            rows = [strip() for strip in list(strips.values())[:FIRST_STRIPS]]
         if not rows:
             return missing[0]
         stages = self.stages()
@@ -235,7 +242,7 @@ class Session:
 
     def _tokens(self) -> dict[str, Any]:
         derived = self.derived
-        losses = derived.losses
+        losses = derived.token_losses
         if losses is None:
             return self._missing("losses")
         if derived.run.system == "language" and derived.probe is not None:
@@ -261,7 +268,7 @@ class Session:
         if self.selection.change != "custom":
             return
         try:
-            losses = self.derived.losses
+            losses = self.derived.token_losses
         except READ_ERRORS:
             return  # the tokens pane says so
         if losses is None:
@@ -272,6 +279,8 @@ class Session:
     def _missing(self, only: str) -> dict[str, Any]:
         run = self.derived.run
         words = {"losses": "The loss per token", "llc": "The LLC"}[only]
+        if run.system == TABLE:
+            return message(f"{words} is not in this table", run.remedy(only).capitalize() + ".")
         return message(f"{words} is not measured yet", "", f"devexplore measure {run.path} --only {only}")
 
     def _trajectory(self) -> dict[str, Any]:

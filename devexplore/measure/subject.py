@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from devexplore import schema, systems
 from devexplore.checkpoints import load_into
-from devexplore.errors import SchemaError
+from devexplore.errors import NotMeasured, SchemaError
 from devexplore.run import Run
 from devexplore.sampling import Engine, Execution, LLCSpec
-from devexplore.schema import RUN_FILE
+from devexplore.schema import RUN_FILE, TABLE
 from devexplore.systems import Probe, System
 
 
@@ -21,6 +21,10 @@ class Subject:
 
     def __init__(self, run: Run, device: torch.device) -> None:
         self.run = run
+        if run.system == TABLE:
+            raise NotMeasured(
+                f"{run.path} was imported from a table: it has no network, so nothing can be measured on it"
+            )
         lost = [name for name in ("seed", "spec") if name not in run.recipe]
         if lost:
             raise SchemaError(f"{run.path / RUN_FILE} lacks {', '.join(lost)}; restore it from where it came")

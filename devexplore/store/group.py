@@ -97,20 +97,48 @@ class GroupWriter:
         self._free.pop(0)
         self._measured[step] = content_hash
 
+    def write_rows(
+        self, steps: Sequence[int] | np.ndarray, content_hashes: Sequence[str], arrays: Mapping[str, Any]
+    ) -> None:
+        """Store many blocks at once, of steps that are not measured yet; ``arrays`` are along these steps.
+
+        A kill leaves all of them to be written again. Raises as ``write`` does; ``StoreConflict`` for a step
+        that is measured.
+        """
+        again = self._measured.keys() & set(map(int, steps))
+        if again:
+            raise StoreConflict(f"{self._path}/{self._group}: step {min(again)} is measured already")
+        if len(set(map(int, steps))) < len(steps):
+            raise InvalidSpec(f"{self._path}/{self._group}: a step twice among the rows to be written")
+        values = self._checked(arrays, (len(steps),))
+        first, end = self._length, self._length + len(steps)
+        with translated_write_errors(self._path):
+            self._grow(end)
+            self._arrays[STEP][first:end] = np.asarray(steps, dtype=np.int64)
+            self._arrays[CONTENT_HASH][first:end] = np.array(content_hashes, dtype=object)
+            for name, value in values.items():
+                self._arrays[name][first:end] = value
+            self._arrays[MEASURED][first:end] = True
+        self._length = end
+        self._measured |= dict(zip(map(int, steps), content_hashes, strict=True))
+
     def _row(self) -> int:
         """Where the next block goes: the place of one that was never finished, or a new one."""
         if self._free:
             return self._free[0]
-        # `measured` grows last: readers go by its length, so that every other array is at least as long.
-        for name in sorted(self._on_steps, key=lambda name: name == MEASURED):
-            array = self._on_steps[name]
-            if array.shape[0] <= self._length:
-                array.resize((self._length + 1, *array.shape[1:]))
+        self._grow(self._length + 1)
         self._free = [self._length]
         self._length += 1
         return self._free[0]
 
-    def _checked(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def _grow(self, length: int) -> None:
+        # `measured` grows last: readers go by its length, so that every other array is at least as long.
+        for name in sorted(self._on_steps, key=lambda name: name == MEASURED):
+            array = self._on_steps[name]
+            if array.shape[0] < length:
+                array.resize((length, *array.shape[1:]))
+
+    def _checked(self, arrays: Mapping[str, Any], rows: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
         layout = set(self._on_steps) - {STEP, CONTENT_HASH, MEASURED}
         if set(arrays) != layout:
             raise InvalidSpec(
@@ -120,9 +148,9 @@ class GroupWriter:
         for name, value in arrays.items():
             array = self._arrays[name]
             value = np.asarray(value)
-            if value.shape != array.shape[1:]:
+            if value.shape != (*rows, *array.shape[1:]):
                 raise InvalidSpec(
-                    f"{self._group}/{name}: expected shape {array.shape[1:]} at each step, got {value.shape}"
+                    f"{self._group}/{name}: expected shape {(*rows, *array.shape[1:])}, got {value.shape}"
                 )
             if array.dtype.kind != "T" and not np.can_cast(value.dtype, array.dtype, "same_kind"):
                 raise InvalidSpec(f"{self._group}/{name}: expected {array.dtype}, got {value.dtype}")

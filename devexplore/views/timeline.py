@@ -248,7 +248,7 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
         for trace in row.traces:
             figure.add_trace(trace.update(xaxis="x", yaxis=f"y{i + 2}"))
         bottom -= gap
-    figure.update_layout(annotations=[*_band_names(stages, end, theme), *titles])
+    figure.update_layout(annotations=[*band_names(stages, end, theme), *titles])
     air = 0.015 * end
     figure.update_layout(
         xaxis=axis(
@@ -288,6 +288,8 @@ def trust(judged: xr.Dataset | None) -> dict[str, Any]:
         return {"marks": [], "note": ""}
     missing = judged.attrs.get("not_judged", [])
     note = "LLC judged without " + ", ".join(map(strip_label, missing)) if missing else ""
+    if judged.attrs.get("by_sign_alone"):
+        note = "LLC judged by its sign alone: nothing is known of its chains"
     return {"marks": [{"level": c.level, "text": c.words} for c in count_verdicts(judged)], "note": note}
 
 
@@ -339,12 +341,14 @@ def _line(values: xr.DataArray, colour: str, width: float, name: str, dash: str 
 
 
 def _llc_words(at: xr.Dataset, judged: xr.Dataset) -> str:
+    error = float(at["llc_se"])
     lines = [
         f"step {int(at['step']):,}",
-        f"LLC {float(at['llc']):.4g} ± {float(at['llc_se']):.2g}",
-        f"R̂ {float(at['rhat']):.3g} · ESS {float(at['ess']):.0f}",
-        f"excess loss E[L] − L(w*) = {float(at['excess_loss']):.3g}",
+        f"LLC {float(at['llc']):.4g}" + (f" ± {error:.2g}" if np.isfinite(error) else ""),
     ]
+    if "rhat" in at:  # a published curve comes without its chains
+        lines.append(f"R̂ {float(at['rhat']):.3g} · ESS {float(at['ess']):.0f}")
+        lines.append(f"excess loss E[L] − L(w*) = {float(at['excess_loss']):.3g}")
     level = int(judged["verdict"])
     if level != TRUSTED:
         lines.append(f"<b>{VERDICT_WORDS[level]}</b>")
@@ -372,7 +376,8 @@ def _band(stage: StageMark, theme: Theme) -> go.Scatter:
     )
 
 
-def _band_names(stages: list[StageMark], end: float, theme: Theme) -> list[dict[str, Any]]:
+def band_names(stages: list[StageMark], end: float, theme: Theme) -> list[dict[str, Any]]:
+    """Annotations above a log-step axis of length ``end``: the names of stages that have room for one."""
     names = []
     for stage in stages:
         left, right = log_step(np.array([stage.start, stage.end]))

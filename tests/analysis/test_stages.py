@@ -83,6 +83,7 @@ def run(**groups: xr.Dataset) -> SimpleNamespace:
         has=groups.__contains__,
         dataset=groups.__getitem__,
         annotations_file=lambda: Path("no annotations"),
+        remedy="devexplore measure … --only {}".format,
     )
 
 

@@ -84,7 +84,8 @@ function render({model, el}) {
     why.hidden = data.trust.marks.every(mark => mark.level === 0);  // where all are trusted there is nothing to say
     pane.foot.replaceChildren(line, why);
     for (const {message} of data.missing) {
-      pane.foot.append(h("span", {class: "missing"}, h("span", {}, message.title), h("code", {title: message.command}, message.command)));
+      pane.foot.append(h("span", {class: "missing"}, h("span", {}, message.title),
+        ...(message.command ? [h("code", {title: message.command}, message.command)] : [])));
     }
   };
 

@@ -1,0 +1,5 @@
+"""Other people's files as runs."""
+
+from devexplore.importers.table import import_table
+
+__all__ = ["import_table"]
