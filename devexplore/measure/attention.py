@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from devexplore.errors import InvalidSpec
-from devexplore.systems.language import AttentionOnlyTransformer
+from devexplore.systems.attention_only import AttentionOnlyTransformer
 
 
 class Seen(NamedTuple):

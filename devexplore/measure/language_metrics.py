@@ -61,7 +61,7 @@ def language_run_metrics(
         system.bigrams,
         {n: rows.to(device) for n, rows in ngrams.items()},
         repeated.to(device),
-        half_of(length, system.spec.vocabulary),
+        half_of(length, len(system.known_tokens)),
         system.eval_batch,
     )
     return {**metrics_of(model, shown), "component_norm": component_norm(system.components(model), model)}

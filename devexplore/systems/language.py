@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from devexplore import schema
 from devexplore.errors import MissingText
+from devexplore.systems.attention_only import AttentionOnlyTransformer
 from devexplore.systems.base import (
     Probe,
     System,
     Variable,
-    causal_pattern,
     check_kind,
     is_real,
     normal,
@@ -104,52 +104,6 @@ PRESETS: Mapping[str, LanguageSpec] = {
     ),
     "paper": LanguageSpec(linear_checkpoints=500, log_checkpoints=1),
 }
-
-
-class ShortformerAttention(nn.Module):
-    """Causal attention whose queries and keys see x + position, and whose values see x alone."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
-
-    def forward(self, x: Tensor, position: Tensor) -> Tensor:
-        located = x + position
-        q, k, v = self._split(self.query(located)), self._split(self.key(located)), self._split(self.value(x))
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(mixed.transpose(1, 2).reshape(x.shape))
-
-    def pattern(self, x: Tensor, position: Tensor) -> Tensor:
-        """Attention (batch, head, query, key) that ``forward`` pays on the same inputs."""
-        located = x + position
-        return causal_pattern(self._split(self.query(located)), self._split(self.key(located)))
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(batch, position, width) → (batch, head, position, width / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-
-class AttentionOnlyTransformer(nn.Module):
-    """Token ids (batch, length ≤ context) → next-token logits (batch, length, vocabulary)."""
-
-    def __init__(self, spec: LanguageSpec) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(spec.vocabulary, spec.width)
-        self.position = nn.Parameter(torch.zeros(spec.context, spec.width))
-        self.norms = nn.ModuleList(nn.LayerNorm(spec.width) for _ in range(spec.layers))
-        self.attention = nn.ModuleList(
-            ShortformerAttention(spec.width, spec.heads) for _ in range(spec.layers)
-        )
-        self.norm = nn.LayerNorm(spec.width)
-        self.unembed = nn.Linear(spec.width, spec.vocabulary)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        x = self.embed(tokens)
-        position = self.position[: tokens.shape[1]]
-        for norm, attention in zip(self.norms, self.attention, strict=True):
-            x = x + attention(norm(x), position)
-        return self.unembed(self.norm(x))
 
 
 class Language(System):
@@ -264,13 +218,13 @@ class Language(System):
         return (self._windows(self.train_tokens, rng(seed, "pool"), n),)
 
     def restricted_pool(self, data: str, n: int, seed: int) -> tuple[Tensor, ...]:
-        """``repeated``: half a context of random tokens, then the same again, as ``repeated_tokens`` says.
-        ``folder:PATH``: other text in this run's tokens.
+        """``repeated``: half a context of random tokens of the training text, then the same again, as
+        ``repeated_tokens`` says. ``folder:PATH``: other text in this run's tokens.
         """
         length = self.spec.context + 1
         if data == "repeated":
-            among = np.arange(self.spec.vocabulary)
-            return (torch.from_numpy(repeated_tokens(rng(seed, "repeated"), n, length, among)),)
+            tokens = repeated_tokens(rng(seed, "repeated"), n, length, self.known_tokens)
+            return (torch.from_numpy(tokens),)
         require(
             data.startswith("folder:"),
             f"other data of a language run are 'repeated' or 'folder:PATH', got {data!r}",
@@ -340,6 +294,11 @@ class Language(System):
     @cached_property
     def bigrams(self) -> Bigrams:
         return count_bigrams(self.train_tokens, self.spec.vocabulary)
+
+    @cached_property
+    def known_tokens(self) -> np.ndarray:
+        """Tokens that the training text shows; of the others (rare bytes) no network learns anything."""
+        return np.unique(self.train_tokens)
 
     @cached_property
     def common_ngrams(self) -> dict[int, np.ndarray]:

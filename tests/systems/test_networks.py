@@ -9,11 +9,11 @@ import torch
 
 from devexplore import systems
 from devexplore.errors import InvalidSpec
+from devexplore.systems.attention_only import AttentionOnlyTransformer, ShortformerAttention
 from devexplore.systems.base import in_parts, rng
 from devexplore.systems.deep_linear import PRESETS as DEEP_LINEAR
 from devexplore.systems.deep_linear import DeepLinear
 from devexplore.systems.language import PRESETS as LANGUAGE
-from devexplore.systems.language import AttentionOnlyTransformer, ShortformerAttention
 from devexplore.systems.regression import PRESETS as REGRESSION
 from devexplore.systems.regression import Block, Regression, RegressionTransformer
 from devexplore.systems.superposition import PRESETS as SUPERPOSITION
