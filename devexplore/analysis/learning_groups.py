@@ -46,6 +46,10 @@ def when_learned(
     (On the bundled language run, odd and even checkpoints alone give 90 % of predictions the same group.)
     Steps before the first stage count to it, steps after the last to that.
 
+    Groups are chosen by the very losses that are then averaged, so where single losses are mostly noise
+    (squared errors of one regression example) the learned start high and the never learned low by selection;
+    there ``mean_change`` by position says more.
+
     Args:
         source: a run, a Dataset like its group ``losses``, or your own text (``dx.token_losses``).
         stages: of ``find_stages``; default those of the run. For a Dataset without any, the quarters of its

@@ -10,9 +10,9 @@ import xarray as xr
 from devexplore.stats.token_classes import PADDING
 from devexplore.views.lifting import PREDICTOR_WORDS
 from devexplore.views.style import LIGHT, THEMES, Theme, css_variables
+from devexplore.views.token_words import MARKS
 
 _WINDOW: Final = 8
-_MARKS: Final = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _STRENGTH: Final = 24
 
 STYLE: Final = """
@@ -108,7 +108,7 @@ def themed(content: str, theme: Theme) -> str:
 def visible(text: str) -> str:
     """Escaped text with its white space in sight."""
     return "".join(
-        f'<i class="mark">{_MARKS[character]}</i>' if character in _MARKS else escape(character)
+        f'<i class="mark">{MARKS[character]}</i>' if character in MARKS else escape(character)
         for character in text
     )
 
