@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from devexplore.analysis import when_learned as when_learned
     from devexplore.analysis.annotations import Boundaries as Boundaries
     from devexplore.analysis.form_readings import read_form as read_form
+    from devexplore.analysis.free_energy import free_energy as free_energy
     from devexplore.analysis.own_boundaries import boundaries as boundaries
     from devexplore.analysis.own_boundaries import reset_boundaries as reset_boundaries
     from devexplore.analysis.own_boundaries import save_boundaries as save_boundaries
@@ -76,6 +77,7 @@ _HOMES = {
     "find_forms": "analysis",
     "find_stages": "analysis",
     "import_table": "importers.table",
+    "free_energy": "analysis.free_energy",
     "joint_dynamics": "analysis",
     "language_metrics": "measure.any_language_model",
     "lift": "measure.lift",
