@@ -212,3 +212,12 @@ def test_the_squares_of_the_parts_norms_add_up_to_all_weights_but_the_layer_norm
     assert (found.values**2).sum() == pytest.approx(float(all_but_norms), rel=1e-5)
     by_name = dict(zip(found.coords["component"], found.values, strict=True))
     assert by_name["positions"] == pytest.approx(network.position.norm().item(), rel=1e-5)
+
+
+def test_one_forward_pass_serves_all_metrics_of_the_same_samples():
+    system = system_of()
+    network = network_of(system)
+    read: list[int] = []
+    network.register_forward_hook(lambda module, inputs, output: read.append(len(inputs[0])))
+    regression_metrics(system, network, system.pool(100, 0, held_out=True), 0)
+    assert read == [100] + [512] * (2 * len(OOD_SCALES))
