@@ -36,7 +36,7 @@ def free_energy(
     A stage is represented by its end: L and λ̂ of the measured checkpoint nearest to it (in ln(1 + step)). L
     is the loss at w* that the LLC was measured against (``init_loss``: over the whole pool, not a minibatch;
     without it the test loss, or the training loss). A checkpoint that is *not an LLC* (``analysis.trust``)
-    represents nobody: its stage has NaN, and ``why`` gives the reason.
+    represents nobody: its stage has NaN, and ``why`` gives the reason, as where no loss is recorded.
 
     What this is not: λ̂ measured at one nβ is not the λ of n → ∞, and w* of a training run is no global
     minimum of its phase; F says how the two terms of the expansion weigh against each other at these numbers.
@@ -105,15 +105,17 @@ def _ends(run: "Run", stages: xr.Dataset | None) -> xr.Dataset:
     else:
         curve = run_losses(run)
         loss, name = value_at(curve.step, curve.value, step), curve.name
+    loss = loss.astype(float)
+    silent = np.where(np.isnan(loss), "no loss is recorded", "")
+    reasons = np.where(refused, judged["reason"].values, silent)
     why = [
-        f"step {at_step}: {reason}" if no else ""
-        for at_step, reason, no in zip(step, judged["reason"].values, refused, strict=True)
+        f"step {at_step}: {reason}" if reason else "" for at_step, reason in zip(step, reasons, strict=True)
     ]
     se = np.nan_to_num(here["llc_se"].values) if "llc_se" in llc else np.zeros(len(step))
     columns = {
         "name": stages["name"].values,
         "step": step,
-        "loss": loss.astype(float),
+        "loss": loss,
         "llc": np.where(refused, np.nan, here["llc"].values),
         "llc_se": np.where(refused, np.nan, se),
         "verdict": judged["verdict"].values,

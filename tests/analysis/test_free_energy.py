@@ -101,6 +101,21 @@ def test_an_end_that_is_not_an_llc_says_why_and_has_no_free_energy():
     assert found["verdict"].values.tolist() == [2, 0]
 
 
+def test_without_any_loss_every_stage_says_so():
+    run = run_of([5.0, 6.0], None, [0.1, 0.1])
+    run.has = lambda group: group == "llc"
+    found = free_energy(run, stages_of(0, 100))
+    assert np.isnan(found["preferred"]).all()
+    assert found["why"].values.tolist() == ["step 0: no loss is recorded", "step 100: no loss is recorded"]
+    assert found["n"].values[-1] == pytest.approx(1e9)
+
+
+def test_a_run_of_a_single_checkpoint_has_one_stage_that_is_preferred_for_want_of_others():
+    found = free_energy(run_of([5.0], [1.0], [0.1]), stages_of(0))
+    assert (found["preferred"] == 1).all()
+    assert np.isnan(found["crossing_n"]).all()
+
+
 def test_the_grid_reaches_beyond_crossings_that_come_late_and_can_be_chosen():
     late = free_energy(solutions([1.0, 1.0 - 1e-9], [2.0, 9.0], [0, 0]))
     assert late["n"][-1] > 3 * late["crossing_n"][1]
