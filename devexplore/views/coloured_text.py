@@ -46,11 +46,16 @@ def coloured_text(
     limit = colour_limit(change) if limit is None else limit
     unit = change.attrs.get("units", "")
     wanted = change["sequence"].values if sequences is None else np.asarray(sequences)
-    pieces = [_flow(change.sel(sequence=label), limit, unit) for label in wanted]
-    return themed(f"<style>{_STYLE}</style>{_key(change, limit, unit)}{''.join(pieces)}", theme)
+    flows: dict[int, str] = {}
+    for label in wanted:
+        one = change.sel(sequence=label)
+        text = int(one["text"]) if "text" in one.coords else int(label)  # windows of one text run on
+        flows[text] = flows.get(text, "") + _tokens(one, limit, unit)
+    pieces = "".join(f'<p class="flow">{flow}</p>' for flow in flows.values())
+    return themed(f"<style>{_STYLE}</style>{_key(change, limit, unit)}{pieces}", theme)
 
 
-def _flow(change: xr.DataArray, limit: float, unit: str) -> str:
+def _tokens(change: xr.DataArray, limit: float, unit: str) -> str:
     values, words = change.values, change["target_text"].values
     there = np.flatnonzero(np.isfinite(values))
     first = int(there[0]) if "first_token" in change.coords and len(there) else 0
@@ -67,7 +72,7 @@ def _flow(change: xr.DataArray, limit: float, unit: str) -> str:
             f'<span title="{escape(said)}" style="background: color-mix(in srgb, var(--{role}) {share}%, '
             f'transparent)">{escape(str(text))}</span>'
         )
-    return f'<p class="flow">{"".join(spans)}</p>'
+    return "".join(spans)
 
 
 def _key(change: xr.DataArray, limit: float, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""Rankings of changed predictions: by hand, and their errors against texts drawn again."""
+"""Rankings of changed predictions: by hand, by place and by group."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ from hypothesis.extra.numpy import arrays
 from devexplore.analysis import mean_change, most_changed
 from devexplore.analysis.labelled_losses import classes_of, with_texts
 from devexplore.errors import InvalidSpec
-from devexplore.stats.clustered_mean import clustered_mean
 
 # Two texts of five tokens: what each position reads, and what it predicts.
 READ = [["the", " cat", " the", " cat", " the"], ["a", "\n", "b", "a", "\n"]]
@@ -118,23 +117,6 @@ def test_rare_tokens_are_left_out_unless_they_are_asked_for() -> None:
     found = most_changed(change_of(CHANGE), by="token", min_count=2)
     assert found["target_text"].values.tolist() == ["\n", " cat"]
     assert found["count"].values.tolist() == [2, 2]
-
-
-def test_errors_know_that_tokens_of_a_text_are_not_independent() -> None:
-    """Texts differ by sd 1, their tokens by sd 1 more: 90 % intervals with 29 degrees of freedom must cover
-    the true mean in 90 % ± 3 standard errors of 600 trials; errors that take tokens as independent do not.
-    """
-    rng, t29 = np.random.default_rng(1), 1.699
-    texts, tokens, trials = 30, 20, 600
-    covered = naive = 0
-    for _ in range(trials):
-        values = rng.normal(size=(texts, 1)) + rng.normal(size=(texts, tokens))
-        flat = values.reshape(-1, 1)
-        found = clustered_mean(flat, np.zeros(len(flat), int), np.repeat(np.arange(texts), tokens), 1)
-        covered += abs(found.mean[0, 0]) < t29 * found.se[0, 0]
-        naive += abs(found.mean[0, 0]) < t29 * flat.std(ddof=1) / np.sqrt(len(flat))
-    assert abs(covered / trials - 0.9) < 3 * np.sqrt(0.09 / trials)
-    assert naive / trials < 0.6
 
 
 def test_runs_without_text_are_ranked_by_place_and_position_and_say_why_not_by_token() -> None:
