@@ -5,11 +5,12 @@ Every loss is in nats and belongs to a position p, counted from 0, whose predict
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from devexplore.measure.metric import Metric, averaged
+from devexplore.measure.metric import BLOCKS, Metric, averaged
 from devexplore.systems.bigrams import Bigrams
 
 _Loss = Float[Tensor, "sample position"]
@@ -72,14 +73,19 @@ def ngram_metrics(last_token_loss: Mapping[int, Float[Tensor, " ngram"]], loss: 
     nothing else. ``ngram_score(n)``: mean loss on the n-th token of held-out text ÷ that loss. Both
     predictions are from n − 1 tokens; above 1, common n-grams are known better than text in general.
 
-    ``last_token_loss``: n-grams of each n, in random order, so that their blocks are alike.
+    ``last_token_loss``: n-grams of each n, in random order, so that their blocks are alike;
+    without blocks where there are fewer than 16 of a length.
     """
     lengths = list(last_token_loss)
-    ngram = averaged(
-        torch.stack(list(last_token_loss.values()), dim=1),
+    each = [averaged(one, (), {}) for one in last_token_loss.values()]
+    blocks = [metric.blocks for metric in each if metric.blocks is not None and len(metric.blocks) == BLOCKS]
+    ngram = Metric(
         ("n",),
+        np.stack([metric.values for metric in each]),
         {"units": "nats", "long_name": "loss on the last token of common n-grams"},
-    )._replace(coords={"n": lengths})
+        np.stack(blocks, axis=1) if len(blocks) == len(each) else None,
+        {"n": lengths},
+    )
     text = averaged(loss[:, [n - 2 for n in lengths]], ("n",), {})
     return {
         "ngram_loss": ngram,

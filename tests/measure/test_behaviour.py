@@ -104,13 +104,19 @@ def test_the_icl_score_is_negative_where_context_helps_by_what_it_helps() -> Non
 def test_the_ngram_score_is_how_many_times_the_loss_on_text_is_that_on_common_ngrams() -> None:
     loss = torch.tensor([1.0, 2.0, 4.0, 8.0, 9.0]).expand(32, 5)
     found = ngram_metrics(
-        {2: torch.full((40,), 0.5), 3: torch.full((40,), 2.0), 4: torch.full((40,), 1.0)}, loss
+        {2: torch.full((40,), 0.5), 3: torch.full((25,), 2.0), 4: torch.full((40,), 1.0)}, loss
     )
     np.testing.assert_allclose(found["ngram_loss"].values, [0.5, 2, 1])
     np.testing.assert_allclose(found["ngram_score"].values, [1 / 0.5, 2 / 2, 4 / 1])
     assert found["ngram_score"].blocks is not None
     np.testing.assert_allclose(found["ngram_score"].blocks, np.tile([2, 1, 4], (16, 1)))
     assert found["ngram_score"].coords == {"n": [2, 3, 4]}
+
+
+def test_few_common_ngrams_have_a_score_but_no_blocks() -> None:
+    found = ngram_metrics({2: torch.ones(20), 3: torch.ones(3)}, torch.full((32, 4), 2.0))
+    np.testing.assert_allclose(found["ngram_score"].values, [2, 2])
+    assert found["ngram_loss"].blocks is found["ngram_score"].blocks is None
 
 
 def test_positional_dependence_is_what_blindness_to_positions_costs() -> None:
