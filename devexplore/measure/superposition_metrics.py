@@ -3,7 +3,7 @@
 Chen et al. 2023 (arXiv 2310.06301): in two hidden dimensions the critical points of the population loss are
 regular k-gons. k^{σ+φ−} has k columns on a circle, evenly spaced; of the other features, at the origin, σ
 have the positive bias 1/(2c) with which they answer their mean; and φ of the corners have a bias so negative
-that they never answer.
+that they never answer (the notation as we read it; the losses are computed here, not taken over).
 """
 
 from functools import cache
