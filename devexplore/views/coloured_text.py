@@ -37,7 +37,8 @@ def coloured_text(
     without a value has no colour; the first, which nothing predicts, is grey. Hovering tells the number.
     Positions that a window of one's own text only reads stand in the window before: not shown twice.
 
-    ``sequences``: which ones, by their label; default all. All text is escaped.
+    ``sequences``: which ones, by their label; default all. All text is escaped; bytes that are no whole
+    character show as �.
 
     Raises:
         InvalidSpec: for a change that knows no texts (give ``loss_change`` the run, or ``probe=``).

@@ -8,7 +8,7 @@ import xarray as xr
 
 import devexplore as dx
 from devexplore.analysis import find_stages, loss_change, loss_history
-from devexplore.errors import InvalidSpec
+from devexplore.errors import InvalidSpec, NotMeasured
 
 STEPS = np.array([0, 10, 100, 1000])
 
@@ -100,6 +100,24 @@ def test_a_stage_that_a_run_has_not_is_refused_with_those_that_it_has(trained_ru
     run = with_losses(trained_run("regression"))
     with pytest.raises(InvalidSpec, match=r"no stage 'S9'; this run has S1"):
         loss_change(run, stage="S9")
+
+
+def test_a_run_without_losses_names_the_command_that_measures_them(trained_run) -> None:
+    run = dx.open(trained_run("language"))
+    for asked in (
+        lambda: loss_change(run, 0, 6),
+        lambda: loss_history(run, 0, 0),
+        lambda: dx.when_learned(run),
+    ):
+        with pytest.raises(NotMeasured, match=r"devexplore measure .* --only losses"):
+            asked()
+
+
+def test_a_single_checkpoint_has_not_changed_and_says_why_it_cannot_be_dated(losses) -> None:
+    single = losses.isel(step=[2])
+    assert (loss_change(single, 0, 1000) == 0).all()
+    with pytest.raises(InvalidSpec, match="there are losses at 1"):
+        dx.when_learned(single)
 
 
 def test_losses_without_token_loss_and_a_probe_of_other_places_are_refused(losses, probe) -> None:
