@@ -49,8 +49,7 @@ def learning_steps(
 
     Returns:
         learned_step (NaN unless learned), early, late, lowest, fate (sequence, position), "" where a loss is
-        missing; smooth_loss (step, sequence, position). Held in memory, about three times the losses in
-        float64.
+        missing; smooth_loss (step, sequence, position).
 
     Raises:
         InvalidSpec: for fewer than three checkpoints, or a ``min_fall`` or bandwidth that is not positive.
