@@ -6,8 +6,11 @@ import pytest
 from devexplore.errors import InvalidSpec
 from devexplore.stats import critical_points, noisy_curve
 
-STEPS = np.unique(np.concatenate([np.geomspace(1, 14_000, 70), np.linspace(0, 14_000, 70)]).astype(int))
-X = np.log1p(STEPS)
+from .planted_stages import X, planted_monotone, planted_stages
+
+SEEDS = range(1000, 1200)
+"""None of these was looked at when the thresholds were chosen."""
+
 NOISE = np.hypot(0.5, 0.3)
 
 
@@ -31,10 +34,26 @@ def test_flat_and_straight_noise_has_no_boundary(slope: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slope", [0.0, 2.0])
-def test_at_most_one_in_thirty_noise_curves_has_a_boundary(slope: float) -> None:
-    with_boundary = sum(len(critical_points(X, *noisy(slope * X, seed)).location) > 0 for seed in range(120))
-    assert with_boundary <= 4
+def test_noisy_curves_that_are_flat_or_monotone_have_no_boundary():
+    curves = (planted_monotone(seed) for seed in SEEDS)
+    alarms = sum(len(critical_points(X, curve.value, curve.se).location) > 0 for curve in curves)
+    assert alarms <= 0.05 * len(SEEDS)
+
+
+@pytest.mark.slow
+def test_planted_boundaries_are_found_within_their_intervals_which_hold_them_as_often_as_they_say():
+    planted = found = recalled = precise = matched = covered = 0
+    for seed in SEEDS:
+        curve = planted_stages(seed)
+        points = critical_points(X, curve.value, curve.se)
+        inside = (points.lower[:, None] <= curve.boundaries) & (curve.boundaries <= points.upper[:, None])
+        near = np.abs(points.location[:, None] - curve.boundaries) < 0.5
+        planted, found = planted + len(curve.boundaries), found + len(points.location)
+        recalled, precise = recalled + inside.any(axis=0).sum(), precise + inside.any(axis=1).sum()
+        matched, covered = matched + near.sum(), covered + (near & inside).sum()
+    assert recalled / planted >= 0.9
+    assert precise / found >= 0.9
+    assert 0.85 <= covered / matched <= 0.95
 
 
 def test_a_planted_maximum_is_found_within_its_interval_and_the_true_interval_is_not_wide() -> None:
@@ -42,21 +61,9 @@ def test_a_planted_maximum_is_found_within_its_interval_and_the_true_interval_is
         found = critical_points(X, *noisy(hill(), seed))
         assert found.kind.tolist() == ["maximum"]
         assert found.lower[0] - 0.2 <= 4.8 <= found.upper[0] + 0.2
-        assert found.upper[0] - found.lower[0] < 1.5
+        assert found.upper[0] - found.lower[0] < 2
         assert found.probability[0] > 0.99
         assert found.persistence[0] == pytest.approx(10, abs=2)
-
-
-@pytest.mark.slow
-def test_the_interval_of_a_maximum_holds_it_about_as_often_as_it_says() -> None:
-    held = 0
-    for seed in range(60):
-        found = critical_points(X, *noisy(hill(), seed))
-        at = int(np.argmax(found.persistence))
-        held += bool(found.lower[at] <= 4.8 <= found.upper[at])
-    assert (
-        held / 60 > 0.75
-    )  # 90 % stated; the hyper-parameters are point estimates, so a little less is expected
 
 
 def test_a_minimum_after_a_maximum_is_two_boundaries_in_order() -> None:
@@ -111,7 +118,9 @@ def test_many_points_are_averaged_and_give_the_same_turn() -> None:
     x = np.log1p(np.arange(0, 50_000, 10))
     y = 10 * np.sin(np.pi * x / 10.8) + np.random.default_rng(0).normal(size=len(x))
     found = critical_points(x, y, np.ones(len(x)))
-    assert found.location[np.argmax(found.persistence)] == pytest.approx(5.4, abs=0.4)
+    top = np.argmax(found.persistence)
+    assert found.lower[top] <= 5.4 <= found.upper[top]
+    assert found.upper[top] - found.lower[top] < 1.5
 
 
 def test_constant_values_have_no_boundary_and_too_few_are_refused() -> None:
