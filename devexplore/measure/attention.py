@@ -65,11 +65,14 @@ def attention_entropy(patterns: Tensor) -> Tensor:
 
 def _through_cache(model: Any, tokens: Tensor) -> Seen:
     logits, cache = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("attn.hook_pattern"))
-    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(len(model.blocks))]
-    missing = [name for name in names if name not in cache]
-    if missing:
-        raise InvalidSpec(f"the cache of {type(model).__name__} lacks attention: {', '.join(missing)}")
-    return Seen(logits, torch.stack([cache[name] for name in names], dim=1))
+    patterns: list[Tensor] = []
+    while (name := f"blocks.{len(patterns)}.attn.hook_pattern") in cache:
+        patterns.append(cache[name])
+    if not patterns:
+        raise InvalidSpec(
+            f"the cache of {type(model).__name__} holds no attention: expected {name}, as in TransformerLens"
+        )
+    return Seen(logits, torch.stack(patterns, dim=1))
 
 
 POSITIONS = ("position", "pos_embed.W_pos")
@@ -99,7 +102,7 @@ class HeadWeights(NamedTuple):
 
 
 def head_weights(model: nn.Module) -> HeadWeights | None:
-    """Weights of all heads in float64; None where a network does not show them under TransformerLens's names.
+    """Weights of all heads, in float64 on the CPU; None where a network does not show them under TransformerLens's names.
 
     (Grouped keys and values, fewer than heads, are expanded by TransformerLens itself.)
     """
@@ -107,7 +110,7 @@ def head_weights(model: nn.Module) -> HeadWeights | None:
     if not layers:
         return None
     gains, *weights = (
-        torch.stack([part.detach().double() for part in parts]) for parts in zip(*layers, strict=True)
+        torch.stack([part.detach().cpu().double() for part in parts]) for parts in zip(*layers, strict=True)
     )
     query, key, value, out = weights
     gains = gains[:, None, :, None]

@@ -27,7 +27,7 @@ def current_token_score(patterns: _Patterns, half: int) -> _Scores:
 def prefix_matching_score(patterns: _Patterns, half: int) -> _Scores:
     """Mean attention from a token's second occurrence i to the token after its first, i − half + 1, over
     ``half`` random tokens and the same again: what an induction head does (Olsson et al. 2022, whose tokens
-    occur four times).
+    occur four times). Even attention scores about ln 2/half, .011 for 65 tokens.
     """
     return patterns.diagonal(offset=1 - half, dim1=-2, dim2=-1)[..., 1:].mean(dim=-1)
 
@@ -93,12 +93,10 @@ def composition(weights: HeadWeights) -> dict[str, Metric]:
     earlier = torch.arange(layers)[:, None] > torch.arange(layers - 1)
     found = {}
     for kind, read in (("k", matches.mT), ("q", matches), ("v", reads_and_writes)):
-        scores = torch.where(
-            earlier[:, None, :, None].to(read.device), _composed(reads_and_writes[:-1], read), torch.nan
-        )
+        scores = torch.where(earlier[:, None, :, None], _composed(reads_and_writes[:-1], read), torch.nan)
         words = f"{kind.upper()}-composition with an earlier head (unrelated heads: {width**-0.5:.2g})"
         found[f"{kind}_composition"] = Metric(
-            dims, scores.cpu().numpy().astype(np.float32), {"long_name": words}, coords=coords
+            dims, scores.numpy().astype(np.float32), {"long_name": words}, coords=coords
         )
     return found
 

@@ -78,7 +78,7 @@ class Copier(nn.Module):
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
-        self.vocabulary, self.blocks = vocabulary, (None, None)
+        self.vocabulary = vocabulary
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.run_with_cache(tokens)[0]
@@ -305,10 +305,17 @@ def test_tokens_and_windows_that_the_model_does_not_know_are_refused(language, n
 def test_a_model_that_shows_no_attention_is_refused(text, corpus) -> None:
     with pytest.raises(InvalidSpec, match="Embedding shows no attention"):
         dx.language_metrics(nn.Embedding(VOCABULARY, VOCABULARY), text, corpus)
-    model = Copier(VOCABULARY)
-    model.blocks = (None, None, None)
-    with pytest.raises(InvalidSpec, match=r"lacks attention: blocks\.2\.attn\.hook_pattern"):
-        dx.language_metrics(model, text, corpus)
+
+    class Silent(Copier):
+        def run_with_cache(
+            self, tokens: Tensor, names_filter: Any = None
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            return super().run_with_cache(tokens)[0], {}
+
+    with pytest.raises(
+        InvalidSpec, match=r"Silent holds no attention: expected blocks\.0\.attn\.hook_pattern"
+    ):
+        dx.language_metrics(Silent(VOCABULARY), text, corpus)
 
 
 def test_a_stored_run_has_its_language_metrics_with_blocks(trained_run) -> None:
