@@ -102,9 +102,9 @@ class HeadWeights(NamedTuple):
 
 
 def head_weights(model: nn.Module) -> HeadWeights | None:
-    """Weights of all heads, in float64 on the CPU; None where a network does not show them under TransformerLens's names.
-
-    (Grouped keys and values, fewer than heads, are expanded by TransformerLens itself.)
+    """Weights of all heads, in float64 on the CPU; None for a network that does not show them under
+    TransformerLens's names, as ``W_Q``, ``W_K``, ``W_V`` and ``W_O`` of every ``blocks[layer].attn`` (which
+    expands grouped keys and values itself) and, where its gains are apart, ``w`` of ``blocks[layer].ln1``.
     """
     layers = list(_own(model) if isinstance(model, AttentionOnlyTransformer) else _named(model))
     if not layers:
@@ -130,10 +130,9 @@ def _own(model: AttentionOnlyTransformer) -> Iterator[tuple[Any, ...]]:
 
 def _named(model: Any) -> Iterator[tuple[Any, ...]]:
     names = ("W_Q", "W_K", "W_V", "W_O")
-    for block in getattr(model, "blocks", ()):
-        attention = getattr(block, "attn", None)
-        if not all(hasattr(attention, name) for name in names):
-            return
-        weights = [getattr(attention, name) for name in names]
-        gains = getattr(getattr(block, "ln1", None), "w", torch.ones_like(weights[0][0, :, 0]))
-        yield gains, *weights
+    blocks = list(getattr(model, "blocks", ()))
+    if all(hasattr(getattr(block, "attn", None), name) for block in blocks for name in names):
+        for block in blocks:
+            weights = [getattr(block.attn, name) for name in names]
+            gains = getattr(getattr(block, "ln1", None), "w", torch.ones_like(weights[0][0, :, 0]))
+            yield gains, *weights

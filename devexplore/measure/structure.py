@@ -80,7 +80,8 @@ def composition(weights: HeadWeights) -> dict[str, Metric]:
     Between 0 (orthogonal) and 1; two heads turned at random against each other have 1/√width (root mean
     square), which is named in ``long_name`` and not subtracted. Dimensions (layer, head, earlier_layer,
     earlier_head), NaN where that layer is not earlier, and in float64 until the end. Nothing for a single
-    layer. A head without weights has NaN.
+    layer. A head without weights has NaN. Biases, and rotations of queries and keys by position (rotary), are
+    left out.
     """
     layers, heads, width, _ = weights.query.shape
     if layers == 1:
