@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from devexplore.analysis import most_changed as most_changed
     from devexplore.analysis import when_learned as when_learned
     from devexplore.analysis.annotations import Boundaries as Boundaries
+    from devexplore.analysis.change_points import change_points as change_points
     from devexplore.analysis.form_readings import read_form as read_form
     from devexplore.analysis.free_energy import free_energy as free_energy
     from devexplore.analysis.own_boundaries import boundaries as boundaries
@@ -71,6 +72,7 @@ _HOMES = {
     "boundaries": "analysis.own_boundaries",
     "bundled_runs": "run",
     "calibrate": "calibration",
+    "change_points": "analysis.change_points",
     "circle_center": "analysis.turn_centers",
     "essential_dynamics": "analysis",
     "explore": "app.explore",
