@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from devexplore.analysis.stages import find_stages, run_losses, value_at
+from devexplore.analysis.stage_curves import run_losses, value_at
+from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust
 from devexplore.errors import InvalidSpec
 from devexplore.sampling.trust import NOT_AN_LLC

@@ -1,17 +1,16 @@
 """Stages: stretches of training between critical points of the LLC curve (without one, of the loss)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
 from devexplore.analysis.annotations import Boundaries, Boundary, saved_boundaries
-from devexplore.analysis.trust import trust
-from devexplore.errors import InvalidSpec, NotMeasured
+from devexplore.analysis.stage_curves import Estimates, is_arrays, stage_curves, value_at
+from devexplore.errors import InvalidSpec
 from devexplore.sampling.trust import NOT_AN_LLC, TRUSTED
-from devexplore.schema import CHECKPOINTS, LLC, LOSSES, STEP
 from devexplore.stats.critical_points import CriticalPoints, critical_points
 from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
 
@@ -20,24 +19,6 @@ if TYPE_CHECKING:
 
 _FEWEST = 5
 _NEIGHBOURS = 3
-_NOTHING = np.empty(0), np.empty(0)
-
-
-class _Estimates(NamedTuple):
-    """λ̂ at the steps where it was measured (may be none), with zero for an unknown standard error."""
-
-    step: Float[np.ndarray, " llc"]
-    value: Float[np.ndarray, " llc"]
-    se: Float[np.ndarray, " llc"]
-    verdict: Float[np.ndarray, " llc"]
-
-
-class _Losses(NamedTuple):
-    """The loss at the steps where it was measured (may be none)."""
-
-    step: Float[np.ndarray, " loss"]
-    value: Float[np.ndarray, " loss"]
-    name: str
 
 
 def find_stages(
@@ -87,7 +68,7 @@ def find_stages(
         NotMeasured: for a run with neither LLC nor losses.
         InvalidSpec: for arrays without values, or of different lengths.
     """
-    llcs, losses = _curves(source, llc, llc_se, loss, verdict)
+    llcs, losses = stage_curves(source, llc, llc_se, loss, verdict)
     believed = llcs.verdict != NOT_AN_LLC
     has_llc = len(np.unique(llcs.step[believed])) >= _FEWEST
     step, value, se = (
@@ -133,7 +114,7 @@ def find_stages(
     return stages
 
 
-def _both_ends(llcs: _Estimates, edges: Float[np.ndarray, " edge"], worst: int) -> Bool[np.ndarray, " stage"]:
+def _both_ends(llcs: Estimates, edges: Float[np.ndarray, " edge"], worst: int) -> Bool[np.ndarray, " stage"]:
     """Whether, at both ends of each stage, most of the nearest checkpoints have at most this verdict."""
     if len(llcs.step) == 0:
         return np.zeros(len(edges) - 1, dtype=bool)
@@ -153,7 +134,7 @@ def _chosen(source, boundaries) -> Boundaries | None:
         return None
     if boundaries is not None:
         return Boundaries(tuple(Boundary(step) for step in sorted({round(step) for step in boundaries})))
-    return None if _is_arrays(source) else saved_boundaries(source)
+    return None if is_arrays(source) else saved_boundaries(source)
 
 
 def _boundary_table(
@@ -219,15 +200,6 @@ def _llc_change(
     return np.diff(np.interp(x, curve.x, curve.mean)), change.std(axis=0), kind
 
 
-def value_at(
-    step: Float[np.ndarray, " n"], value: Float[np.ndarray, " n"], wanted: np.ndarray
-) -> Float[np.ndarray, " edge"]:
-    """Values between checkpoints, linear in ln(1 + step); NaN outside the measured range."""
-    if len(step) == 0:
-        return np.full(len(wanted), np.nan)
-    return np.interp(np.log1p(wanted), np.log1p(step), value, left=np.nan, right=np.nan)
-
-
 def _note(has_llc: bool, n_llcs: int, loss_name: str, chosen: bool, fitted: bool) -> str:
     if chosen:
         return "boundaries chosen by hand"
@@ -237,68 +209,3 @@ def _note(has_llc: bool, n_llcs: int, loss_name: str, chosen: bool, fitted: bool
         return "boundaries are critical points of the LLC curve"
     why = "too few checkpoints have an LLC" if n_llcs else "no LLC measured"
     return f"{why}: boundaries are critical points of {loss_name}, and no stage has a type"
-
-
-def _curves(source, llc, llc_se, loss, verdict) -> tuple[_Estimates, _Losses]:
-    if _is_arrays(source):
-        step = np.asarray(source, dtype=np.float64)
-        estimates = _judged(None) if llc is None else _given(step, llc, llc_se, verdict)
-        losses = _Losses(*_NOTHING, "loss") if loss is None else _valued(step, _column(step, loss), "loss")
-    else:
-        estimates = _judged(source.dataset(LLC) if source.has(LLC) else None)
-        losses = run_losses(source)
-        if len(estimates.step) == 0 and len(losses.step) == 0:
-            raise NotMeasured(f"{source.name} has neither LLC nor losses; {source.remedy('losses,llc')}")
-    if len(estimates.step) == 0 and len(losses.step) == 0:
-        raise InvalidSpec("expected values of the LLC or of the loss at the given steps, got none")
-    return estimates, losses
-
-
-def _is_arrays(source: object) -> bool:
-    return isinstance(source, np.ndarray | xr.DataArray | list)
-
-
-def _given(step: np.ndarray, llc, llc_se, verdict) -> _Estimates:
-    columns = {"llc": llc, "llc_se": np.zeros(step.shape) if llc_se is None else llc_se}
-    columns |= {} if verdict is None else {"verdict": verdict}
-    table = xr.Dataset(
-        {name: (STEP, _column(step, values)) for name, values in columns.items()}, coords={STEP: step}
-    )
-    measured = np.isfinite(table["llc" if verdict is None else "verdict"].values)
-    return _judged(table.isel({STEP: np.flatnonzero(measured)}).sortby(STEP))
-
-
-def _judged(llc: xr.Dataset | None) -> _Estimates:
-    """The estimates with their verdicts: those given, or else from the checks."""
-    if llc is None:
-        return _Estimates(*_NOTHING, *_NOTHING)
-    value = llc["llc"].values.astype(np.float64)
-    se = np.nan_to_num(llc["llc_se"].values.astype(np.float64)) if "llc_se" in llc else np.zeros_like(value)
-    verdict = (llc if "verdict" in llc else trust(llc))["verdict"].values
-    return _Estimates(llc[STEP].values.astype(np.float64), value, se, verdict.astype(np.float64))
-
-
-def run_losses(run: "Run") -> _Losses:
-    """The test loss, or without it the training loss."""
-    for group, variable in ((LOSSES, "test_loss"), (CHECKPOINTS, "train_loss")):
-        if run.has(group) and variable in run.dataset(group):
-            data = run.dataset(group)
-            losses = _valued(data[STEP].values, data[variable].values, variable)
-            if len(losses.step) > 0:
-                return losses
-    return _Losses(*_NOTHING, "loss")
-
-
-def _column(step: np.ndarray, value: np.ndarray | xr.DataArray) -> Float[np.ndarray, " step"]:
-    column = np.asarray(value, dtype=np.float64)
-    if column.shape != step.shape or step.ndim != 1:
-        raise InvalidSpec(f"expected one value per step, got {column.shape} for steps {step.shape}")
-    return column
-
-
-def _valued(step: np.ndarray, value: np.ndarray, name: str) -> _Losses:
-    """The steps that have a value, in order, and the values."""
-    step, value = step.astype(np.float64), value.astype(np.float64)
-    keep = np.isfinite(value)
-    order = np.argsort(step[keep], kind="stable")
-    return _Losses(step[keep][order], value[keep][order], name)
