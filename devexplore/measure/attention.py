@@ -16,7 +16,8 @@ from devexplore.systems.attention_only import AttentionOnlyTransformer
 
 
 class Seen(NamedTuple):
-    """``outputs``: what the network gives. ``patterns`` (sample, layer, head, query, key): attention."""
+    """``outputs``: what the network gives. ``patterns`` (sample, layer, head, query, key): attention, in
+    single precision."""
 
     outputs: Tensor
     patterns: Tensor
@@ -50,7 +51,7 @@ def see(model: nn.Module, inputs: Tensor) -> Seen:
     finally:
         for hook in hooks:
             hook.remove()
-    return Seen(outputs, torch.stack(patterns, dim=1))
+    return Seen(outputs, torch.stack(patterns, dim=1).float())
 
 
 def attention_entropy(patterns: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ def _through_cache(model: Any, tokens: Tensor) -> Seen:
         raise InvalidSpec(
             f"the cache of {type(model).__name__} holds no attention: expected {name}, as in TransformerLens"
         )
-    return Seen(logits, torch.stack(patterns, dim=1))
+    return Seen(logits, torch.stack(patterns, dim=1).float())
 
 
 POSITIONS = ("position", "pos_embed.W_pos")

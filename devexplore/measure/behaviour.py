@@ -16,6 +16,11 @@ from devexplore.systems.bigrams import Bigrams
 _Loss = Float[Tensor, "sample position"]
 
 
+def log_probs_of(logits: Float[Tensor, "sample position vocab"]) -> Float[Tensor, "sample position vocab"]:
+    """In single precision, whatever the network runs in: halves would round losses to 1 in 256."""
+    return logits.float().log_softmax(dim=-1)
+
+
 def token_loss(
     log_probs: Float[Tensor, "sample position vocab"], tokens: Int[Tensor, "sample position_and_one"]
 ) -> _Loss:

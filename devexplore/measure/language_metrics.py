@@ -12,6 +12,7 @@ from devexplore.measure.behaviour import (
     bigram_scores,
     icl_positions,
     icl_score,
+    log_probs_of,
     ngram_metrics,
     positional_dependence,
     repetition_metrics,
@@ -85,7 +86,7 @@ def metrics_of(model: nn.Module, shown: Shown) -> dict[str, Metric]:
         losses.append(_read(seen.outputs, tokens, shown.bigrams, bigrams))
         blind = without_positions(model, tokens[:, :-1])
         if blind is not None:
-            ablated.append(token_loss(blind.log_softmax(dim=-1), tokens))
+            ablated.append(token_loss(log_probs_of(blind), tokens))
     for (tokens,) in in_parts((far,), shown.batch):
         losses.append(_read(model(tokens[:, :-1]), tokens, shown.bigrams, bigrams))
     loss = torch.cat(losses)
@@ -107,7 +108,7 @@ def metrics_of(model: nn.Module, shown: Shown) -> dict[str, Metric]:
 
 def _read(logits: Tensor, tokens: Tensor, bigrams: Bigrams, scores: list[Tensor]) -> Tensor:
     """Losses; the bigram scores are added to ``scores``."""
-    log_probs = logits.log_softmax(dim=-1)
+    log_probs = log_probs_of(logits)
     scores.append(bigram_scores(log_probs, tokens[:, :-1], bigrams))
     return token_loss(log_probs, tokens)
 
@@ -118,10 +119,7 @@ def _last_token_loss(model: nn.Module, shown: Shown) -> dict[int, Tensor]:
     filled = torch.cat([nn.functional.pad(rows, (0, longest - n)) for n, rows in shown.ngrams.items()])
     part = max(1, shown.batch * shown.held_out.shape[1] // longest)
     loss = torch.cat(
-        [
-            token_loss(model(tokens[:, :-1]).log_softmax(dim=-1), tokens)
-            for (tokens,) in in_parts((filled,), part)
-        ]
+        [token_loss(log_probs_of(model(tokens[:, :-1])), tokens) for (tokens,) in in_parts((filled,), part)]
     )
     each = loss.split([len(rows) for rows in shown.ngrams.values()])
     return {n: rows[:, n - 2] for n, rows in zip(shown.ngrams, each, strict=True)}
@@ -131,6 +129,6 @@ def _on_random_tokens(model: nn.Module, shown: Shown) -> dict[str, Metric]:
     losses, scores = [], []
     for (tokens,) in in_parts((shown.repeated,), max(1, shown.batch // 8)):
         seen = see(model, tokens[:, :-1])
-        losses.append(token_loss(seen.outputs.log_softmax(dim=-1), tokens))
+        losses.append(token_loss(log_probs_of(seen.outputs), tokens))
         scores.append(head_scores(seen.patterns, shown.half))
     return {**repetition_metrics(torch.cat(losses), shown.half), **head_metrics(torch.cat(scores))}

@@ -201,6 +201,14 @@ def test_a_network_under_transformer_lens_names_has_the_metrics_of_ours(language
     assert float((theirs["component_norm"] ** 2).sum()) == pytest.approx(float(theirs["weight_norm"]) ** 2)
 
 
+def test_a_network_in_half_precision_has_the_metrics_of_its_weights(language, network, held_out) -> None:
+    halves = network.bfloat16()
+    half = dx.language_metrics(Lens(halves), held_out[0], language.train_tokens)
+    whole = dx.language_metrics(Lens(halves.float()), held_out[0], language.train_tokens)
+    for name in whole:
+        np.testing.assert_allclose(half[name], whole[name], rtol=0.03, atol=0.02, err_msg=str(name))
+
+
 @pytest.fixture
 def text() -> np.ndarray:
     return np.random.default_rng(0).integers(VOCABULARY, size=(20, CONTEXT + 1))
