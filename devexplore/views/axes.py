@@ -101,3 +101,8 @@ def title_line(words: str, theme: Theme) -> dict[str, Any]:
         "pad": {"l": 12, "t": 12},
         "font": {"size": SIZES["body"], "color": theme.ink},
     }
+
+
+def shorten(text: str, letters: int) -> str:
+    """The text in at most so many letters (at least two), with … for what is left out."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"

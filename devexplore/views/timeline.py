@@ -9,7 +9,7 @@ import xarray as xr
 
 from devexplore.analysis.trust import count_verdicts
 from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, VERDICT_WORDS
-from devexplore.views.axes import axis, base_layout, log_step, padded, step_ticks
+from devexplore.views.axes import axis, base_layout, log_step, padded, shorten, step_ticks
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, TYPE_WORDS, Theme
 
@@ -23,6 +23,9 @@ MOST_PARTS = 16
 """A strip shows a metric with at most this many parts."""
 
 ABBREVIATIONS = {"icl": "ICL", "kl": "KL", "ood": "OOD", "llc": "LLC"}
+
+LETTERS = 66
+"""Letters of a stage's name that fit side by side over the whole range of steps, on the narrowest page."""
 
 GUTTER = 108
 """Pixels right of the plot for the rows' names and current values."""
@@ -223,7 +226,7 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
         )
     )
     for stage in stages:
-        figure.add_trace(_band(stage, theme))
+        figure.add_trace(band_trace(stage, theme))
     titles = []
     bottom = 1.0
     total = sum(row.height for row in rows)
@@ -283,14 +286,21 @@ def follow(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def trust(judged: xr.Dataset | None) -> dict[str, Any]:
-    """The verdicts on the LLC curve: how many of each, to stand beside its mark, and what was not judged."""
+    """The verdicts on the LLC curve: how many of each, to stand beside its mark; what was not judged; what is
+    said of an estimate of each verdict."""
     if judged is None:
-        return {"marks": [], "note": ""}
+        return {"marks": [], "note": "", "words": []}
     missing = judged.attrs.get("not_judged", [])
+    words = ["LLC trusted", "LLC doubtful", "not an LLC"]
     note = "LLC judged without " + ", ".join(map(strip_label, missing)) if missing else ""
     if judged.attrs.get("by_sign_alone"):
         note = "LLC judged by its sign alone: nothing is known of its chains"
-    return {"marks": [{"level": c.level, "text": c.words} for c in count_verdicts(judged)], "note": note}
+        words[TRUSTED] = "LLC not judged"
+    return {
+        "marks": [{"level": c.level, "text": c.words} for c in count_verdicts(judged)],
+        "note": note,
+        "words": words,
+    }
 
 
 def settings(llc: xr.Dataset | None) -> str:
@@ -357,13 +367,14 @@ def _llc_words(at: xr.Dataset, judged: xr.Dataset) -> str:
     return "<br>".join(lines)
 
 
-def _band(stage: StageMark, theme: Theme) -> go.Scatter:
+def band_trace(stage: StageMark, theme: Theme, low: float = 0.0, high: float = 1.0) -> go.Scatter:
+    """The band of a stage between these values of the first y-axis, hatched where it is of no type."""
     left, right = log_step(np.array([stage.start, stage.end]))
     hatched = stage.type not in ("A", "B")
     pattern = {"shape": "/", "size": 7, "solidity": 0.18, "fgcolor": theme.hatch, "bgcolor": stage.band}
     return go.Scatter(
         x=[left, right, right, left, left],
-        y=[0, 0, 1, 1, 0],
+        y=[low, low, high, high, low],
         yaxis="y",
         mode="lines",
         fill="toself",
@@ -381,7 +392,8 @@ def band_names(stages: list[StageMark], end: float, theme: Theme) -> list[dict[s
     names = []
     for stage in stages:
         left, right = log_step(np.array([stage.start, stage.end]))
-        if right - left < 0.045 * end:
+        room = int((right - left) / end * LETTERS)
+        if room < 3:
             continue  # no room for a name; the chips carry it
         names.append(
             {
@@ -391,7 +403,7 @@ def band_names(stages: list[StageMark], end: float, theme: Theme) -> list[dict[s
                 "yref": "paper",
                 "yanchor": "bottom",
                 "showarrow": False,
-                "text": f"<b>{stage.name}</b>",
+                "text": f"<b>{shorten(stage.name, room)}</b>",
                 "font": {"size": SIZES["small"], "color": stage.colour},
             }
         )

@@ -233,3 +233,28 @@ def test_no_stages_is_an_empty_list(stages):
 def test_a_metric_measured_at_a_single_step_is_drawn():
     metric = xr.DataArray([2.0], dims="step", coords={"step": [5]}, name="weight_norm")
     assert strip_row(metric, LIGHT).range == (1.0, 3.0)
+
+
+def test_a_name_longer_than_its_band_is_cut_and_one_that_does_not_fit_at_all_is_left_to_the_chips(
+    stages, losses
+):
+    stages["name"] = ("stage", np.array(["the unigrams of the text", "bigrams", "a long name " * 4], object))
+    figure = timeline([loss_row(losses, None, LIGHT)], stage_marks(stages, LIGHT), 9999.0, LIGHT)
+    names = [
+        note.text for note in figure.layout.annotations if note.yref == "paper" and "test" not in note.text
+    ]
+    assert names[0] == "<b>the unigrams of the text</b>"
+    assert names[1] == "<b>bigrams</b>"
+    assert names[2].endswith("…</b>")
+    assert len(names[2]) < 30
+    narrow = stages.assign(start=("stage", [0, 9000, 9400]), end=("stage", [9000, 9400, 9999]))
+    figure = timeline([loss_row(losses, None, LIGHT)], stage_marks(narrow, LIGHT), 9999.0, LIGHT)
+    assert not any("bigrams" in note.text for note in figure.layout.annotations)
+
+
+def test_an_llc_that_nobody_could_judge_is_not_called_trusted(llc):
+    published = llc[["llc", "llc_se"]]
+    told = trust(judge_llc(published))
+    assert told["words"][0] == "LLC not judged"
+    assert told["note"].startswith("LLC judged by its sign alone")
+    assert "trusted" not in str(told)

@@ -2,7 +2,6 @@
 
 // How each verdict on an LLC is marked, here and in the figure.
 const MARKS = ["trusted", "doubtful", "none"], SIGNS = ["", "○ ", "× "], NOT_AN_LLC = 2;
-const WORDS = ["LLC trusted", "LLC doubtful", "not an LLC"];
 
 function render({model, el}) {
   const bus = openBus(model.bus);
@@ -18,7 +17,7 @@ function render({model, el}) {
   const line = svg("line", {class: "cursor"});
   const dots = svg("g"), values = svg("g");
   figure.layer.append(line, dots, values);
-  let rows = [];
+  let rows = [], verdictWords = [];
 
   const place = () => {
     if (!figure.drawn || !bus.ready || !rows.length) return;
@@ -49,7 +48,7 @@ function render({model, el}) {
   // Why the LLC at the current step is not to be believed, in the foot, for those who do not hover.
   const why = h("p", {class: "why"});
   const say = (step, verdict, reason) => {
-    const words = `Step ${Math.round(step).toLocaleString("en")}, ${WORDS[verdict]}${reason ? `: ${reason}` : ""}`;
+    const words = `Step ${Math.round(step).toLocaleString("en")}, ${verdictWords[verdict]}${reason ? `: ${reason}` : ""}`;
     if (why.title !== words) why.textContent = why.title = words;
   };
   figure.place = place;
@@ -95,6 +94,7 @@ function render({model, el}) {
     if (data.message) { showMessage(pane, data.message); return; }
     cover(pane, false);
     rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value), error: decode(row.error)}));
+    verdictWords = data.trust.words;
     dots.replaceChildren(...rows.map(() => svg("circle", {class: "dot", r: 4})));
     values.replaceChildren(...rows.map(() => svg("text", {class: "value"})));
     const left = Object.entries(data.strips).filter(([name]) => !bus.state.strips.includes(name));
