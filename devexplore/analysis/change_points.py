@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from devexplore.analysis.trust import trust
+from devexplore.analysis.stage_curves import judged
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.sampling.trust import NOT_AN_LLC
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, METRICS, STEP
@@ -20,7 +20,8 @@ class _Curve(NamedTuple):
     name: str
     step: Float[np.ndarray, " step"]
     value: Float[np.ndarray, " step"]
-    error: Float[np.ndarray, " step"] | None
+    error: Float[np.ndarray, " step"]
+    """Zero where it is not known: the noise is learned."""
     units: str
 
 
@@ -51,8 +52,9 @@ def change_points(
     Returns:
         Over ``change``, in the order of training: step, the first checkpoint of the new level; lower and
         upper (steps), between which the change lies with 90 %; before and after, the levels; jump and
-        jump_se. Attributes: curve, units, noise, penalty, min_length, resolution, n_values.
-        ``find_stages(run, boundaries=changes["step"].values)`` makes stages of them.
+        jump_se. Over ``curve_step``, as read: value and value_se. Attributes: curve, units, noise, penalty,
+        min_length, resolution, n_values. ``find_stages(run, boundaries=changes["step"].values)`` makes
+        stages of them, and ``views.change_points`` a figure.
 
     Raises:
         NotMeasured: the run has no such curve. InvalidSpec: see ``stats.change_points``.
@@ -66,15 +68,21 @@ def change_points(
     changes = changes_of_levels(
         found.step, found.value, found.error, penalty=penalty, min_length=min_length, resolution=resolution
     )
-    columns = {"step": changes.at, "lower": changes.lower, "upper": changes.upper}
     whole = np.int64 if (found.step == np.floor(found.step)).all() else np.float64
-    variables = {name: ("change", values.astype(whole)) for name, values in columns.items()}
-    levels = {"before": changes.before, "after": changes.after}
-    levels |= {"jump": changes.after - changes.before, "jump_se": changes.jump_se}
     units = {"units": found.units}
     return xr.Dataset(
-        variables | {name: ("change", values, units) for name, values in levels.items()},
-        coords={"change": np.arange(1, len(changes.at) + 1)},
+        {
+            "step": ("change", changes.at.astype(whole)),
+            "lower": ("change", changes.lower.astype(whole)),
+            "upper": ("change", changes.upper.astype(whole)),
+            "before": ("change", changes.before, units),
+            "after": ("change", changes.after, units),
+            "jump": ("change", changes.after - changes.before, units),
+            "jump_se": ("change", changes.jump_se, units),
+            "value": ("curve_step", found.value, units),
+            "value_se": ("curve_step", found.error, units),
+        },
+        coords={"change": np.arange(1, len(changes.at) + 1), "curve_step": found.step},
         attrs={
             "curve": found.name,
             "units": found.units,
@@ -90,8 +98,8 @@ def change_points(
 def _given(step, value, error) -> _Curve:
     if value is None:
         raise InvalidSpec("expected values at the given steps, got none")
-    errors = None if error is None else np.asarray(error, dtype=np.float64)
     steps, values = (np.asarray(column, dtype=np.float64) for column in (step, value))
+    errors = np.zeros(values.shape) if error is None else np.asarray(error, dtype=np.float64)
     return _Curve("given", steps, values, errors, str(getattr(value, "attrs", {}).get("units", "")))
 
 
@@ -101,17 +109,12 @@ def _of_run(run: "Run", curve: str) -> _Curve:
         data = run.dataset(group) if run.has(group) else xr.Dataset()
         if curve not in data or data[curve].dims != (STEP,):
             continue
-        if curve != LLC:
-            return _with_errors(data, curve, None)
-        believed = trust(data)["verdict"].values != NOT_AN_LLC
-        return _with_errors(data.isel({STEP: np.flatnonzero(believed)}), curve, "llc_se")
+        if curve == LLC:
+            estimates = judged(data)
+            believed = estimates.verdict != NOT_AN_LLC
+            step, value, error = (column[believed] for column in estimates[:3])
+            return _Curve(curve, step, value, error, "")
+        step, value = (data[name].values.astype(np.float64) for name in (STEP, curve))
+        return _Curve(curve, step, value, np.zeros(len(step)), str(data[curve].attrs.get("units", "")))
     only = curve if curve == LLC else "losses,metrics"
     raise NotMeasured(f"{run.name} has no curve {curve!r} of one number a step; {run.remedy(only)}")
-
-
-def _with_errors(data: xr.Dataset, curve: str, errors: str | None) -> _Curve:
-    """Zero where a standard error is not known: the noise is learned."""
-    error = None if errors is None else np.nan_to_num(data[errors].values.astype(np.float64))
-    value = data[curve]
-    step = data[STEP].values.astype(np.float64)
-    return _Curve(curve, step, value.values.astype(np.float64), error, str(value.attrs.get("units", "")))
