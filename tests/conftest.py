@@ -53,6 +53,14 @@ SHORT_CHAINS = {
 }
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_annotations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Boundaries that the developer saved for the bundled runs are none of the tests' business."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path_factory.mktemp("annotations")))
+        yield
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """The networks are so small that threads would only wait for each other."""

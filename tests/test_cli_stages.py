@@ -105,3 +105,13 @@ def test_a_bad_table_is_one_line_and_makes_no_run(tmp_path: Path, capsys) -> Non
     assert main(["import", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "run")]) == 2
     assert "step 1 is in line 2 and line 3" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_staircase_is_printed_by_its_changes(capsys) -> None:
+    assert main(["stages", "deep_linear", "--changes", "test_loss"]) == 0
+    note, _, *lines = table(capsys)
+    changes = dx.change_points(dx.open("deep_linear"), curve="test_loss")
+    assert note == "deep_linear: changes of level of test_loss, with 90 % intervals"
+    assert [int(line.split()[0]) for line in lines] == changes["step"].values.tolist()
+    assert main(["stages", "deep_linear", "--changes", "accuracy"]) == 2
+    assert "no curve 'accuracy'" in capsys.readouterr().err

@@ -35,6 +35,11 @@ def add_commands(commands: Any) -> None:
     change.add_argument(
         "--reset", action="store_true", help="go back to the boundaries that the curve proposes"
     )
+    stages.add_argument(
+        "--changes",
+        metavar="CURVE",
+        help="print where CURVE (llc, test_loss, a metric …) goes from level to level: for staircases",
+    )
     stages.set_defaults(run_command=_stages)
 
 
@@ -61,6 +66,7 @@ def _literature_order(name: str) -> int:
 def _stages(options: argparse.Namespace) -> None:
     from devexplore.analysis import find_stages
     from devexplore.analysis.annotations import Boundaries
+    from devexplore.analysis.change_points import change_points
     from devexplore.analysis.own_boundaries import boundaries, reset_boundaries, save_boundaries
     from devexplore.run import open_run
 
@@ -74,6 +80,12 @@ def _stages(options: argparse.Namespace) -> None:
         print("there were none to reset" if kept is None else f"reset; what was saved is kept as {kept}")
     if options.export is not None:
         print(f"written: {boundaries(run).to_file(options.export)}")
+    if options.changes is not None:
+        changes = change_points(run, curve=options.changes)
+        print(
+            f"{run.name}: changes of level of {options.changes}, with 90 % intervals\n{change_table(changes)}"
+        )
+        return
     stages = find_stages(run)
     print(f"{run.name}: {stages.attrs['note']}")
     print(stage_table(stages))
@@ -103,9 +115,22 @@ def stage_table(stages: "xr.Dataset") -> str:
                 f"{lower}–{upper}" if lower else "",
             )
         )
+    return "\n".join([*_aligned(rows), *notes])
+
+
+def change_table(changes: "xr.Dataset") -> str:
+    """The changes of ``change_points`` as lines of text."""
+    rows: list[tuple[str, ...]] = [("step", "90 % interval", "before", "after", "jump ± SE")]
+    for at in range(changes.sizes["change"]):
+        one = {str(name): values.values[at] for name, values in changes.data_vars.items()}
+        interval, jump = f"{one['lower']}–{one['upper']}", f"{one['jump']:+.3g} ± {one['jump_se']:.2g}"
+        rows.append((str(one["step"]), interval, f"{one['before']:.4g}", f"{one['after']:.4g}", jump))
+    return "\n".join(_aligned(rows))
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, *notes])
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _number(value: float, form: str) -> str:
