@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from devexplore import figures as figures
     from devexplore.analysis import essential_dynamics as essential_dynamics
     from devexplore.analysis import find_forms as find_forms
     from devexplore.analysis import find_stages as find_stages
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from devexplore.analysis import mean_change as mean_change
     from devexplore.analysis import most_changed as most_changed
     from devexplore.analysis import when_learned as when_learned
+    from devexplore.analysis.agreement import agreement as agreement
     from devexplore.analysis.annotations import Boundaries as Boundaries
     from devexplore.analysis.change_points import change_points as change_points
+    from devexplore.analysis.developments import developments as developments
     from devexplore.analysis.form_readings import read_form as read_form
     from devexplore.analysis.free_energy import free_energy as free_energy
+    from devexplore.analysis.milestones import find_milestones as find_milestones
     from devexplore.analysis.own_boundaries import boundaries as boundaries
     from devexplore.analysis.own_boundaries import reset_boundaries as reset_boundaries
     from devexplore.analysis.own_boundaries import save_boundaries as save_boundaries
@@ -58,6 +62,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "agreement": "analysis.agreement",
+    "developments": "analysis.developments",
+    "find_milestones": "analysis.milestones",
     "LLC": "measure",
     "Boundaries": "analysis.annotations",
     "DevexploreError": "errors",
@@ -101,11 +108,14 @@ _HOMES = {
     "when_learned": "analysis",
 }
 _OTHER_NAMES = {"open": "open_run"}
+_MODULES = ("figures",)
 
-__all__ = sorted(_HOMES)
+__all__ = sorted([*_HOMES, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"devexplore.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'devexplore' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(f"devexplore.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))

@@ -1,0 +1,156 @@
+"""Whether probes that know nothing of each other see the same boundaries, beside chance."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from devexplore.analysis.milestones import CURVATURE, find_milestones
+from devexplore.errors import DevexploreError, InvalidSpec
+from devexplore.schema import LLC, METRICS, STEP
+
+if TYPE_CHECKING:
+    from devexplore.run import Run
+
+
+def agreement(
+    source: "Run | Mapping[str, xr.Dataset]",
+    curves: Sequence[str] | None = None,
+    *,
+    first_step: float | None = None,
+    last_step: float | None = None,
+) -> xr.Dataset:
+    """Boundaries that each curve sees, and how many of them another sees too.
+
+    Two boundaries agree where their 90 % intervals overlap in x = ln(1 + step). The same number by chance is
+    what a curve would reach whose intervals were laid down at random (evenly in x over the run): for each,
+    the share of places at which it would touch one of the other curve's. Wide intervals overlap easily, which
+    ``chance`` shows.
+
+    Args:
+        source: a run, or Datasets of ``find_milestones`` (or anything with step, lower, upper over one
+            dimension) by name.
+        curves: of a run, names that ``find_milestones`` takes; default: llc, loss, curvature and every metric
+            with one number a checkpoint, as far as measured.
+        first_step, last_step: ends of the time axis; default: the run's own, or those of the intervals.
+
+    Returns:
+        Over ``boundary``, in the order of training: curve, step, lower, upper, probability, kind. Over
+        (``curve_name``, ``other``): shared (share of the curve's boundaries that the other sees; NaN where it
+        has none), chance. ``attrs["without"]``: curves that could not be judged, and why.
+
+    Raises:
+        InvalidSpec: for fewer than two curves.
+    """
+    without: dict[str, str] = {}
+    if isinstance(source, Mapping):
+        found = dict(source)
+    else:
+        found = {}
+        for name in default_curves(source) if curves is None else curves:
+            try:
+                found[name] = find_milestones(source, name)
+            except DevexploreError as error:  # this curve is not there; the others are
+                without[name] = str(error)
+        first_step, last_step = _ends(source, first_step, last_step)
+    if len(found) < 2:
+        raise InvalidSpec(
+            f"agreement needs at least two curves, got {len(found)}"
+            + "".join(f"; {name}: {why}" for name, why in without.items())
+        )
+    table = {
+        name: np.log1p(_columns(milestones, "step", "lower", "upper")) for name, milestones in found.items()
+    }
+    everything = np.concatenate(list(table.values()), axis=1)
+    low = np.log1p(first_step) if first_step is not None else everything.min(initial=0.0)
+    high = np.log1p(last_step) if last_step is not None else everything.max(initial=1.0)
+    names = list(table)
+    shared, chance = np.full((2, len(names), len(names)), np.nan)
+    for i, name in enumerate(names):
+        for j, other in enumerate(names):
+            if i != j and table[name].shape[1]:
+                shared[i, j] = _overlap(table[name], table[other]).any(axis=1).mean()
+                chance[i, j] = _by_chance(table[name], table[other], low, high).mean()
+    order = np.argsort(everything[0], kind="stable")
+    curve_of = np.repeat(np.array(names, dtype=object), [table[name].shape[1] for name in names])
+    rows = {
+        name: np.expm1(column[order])
+        for name, column in zip(("step", "lower", "upper"), everything, strict=True)
+    }
+    rows |= {name: _joined(found, name)[order] for name in ("probability", "kind")}
+    return xr.Dataset(
+        {
+            "curve": ("boundary", curve_of[order]),
+            **{name: ("boundary", values) for name, values in rows.items()},
+            "shared": (
+                ("curve_name", "other"),
+                shared,
+                {"long_name": "share of boundaries that the other sees"},
+            ),
+            "chance": (
+                ("curve_name", "other"),
+                chance,
+                {"long_name": "the same, of intervals laid at random"},
+            ),
+        },
+        coords={"curve_name": np.array(names, dtype=object), "other": np.array(names, dtype=object)},
+        attrs={"without": without, "first_step": float(np.expm1(low)), "last_step": float(np.expm1(high))},
+    )
+
+
+def default_curves(run: "Run") -> list[str]:
+    """The curves of a run that ``agreement`` compares unless told otherwise."""
+    metrics = run.dataset(METRICS) if run.has(METRICS) else xr.Dataset()
+    numbers = [str(name) for name in metrics.data_vars if metrics[name].dims == (STEP,)]
+    return [*(["llc"] if run.has(LLC) else []), "loss", CURVATURE, *numbers]
+
+
+def _ends(run: "Run", first: float | None, last: float | None) -> tuple[float | None, float | None]:
+    steps = [run.dataset(group)[STEP].values for group in run.groups if STEP in run.dataset(group).coords]
+    if first is None and steps:
+        first = min(float(step.min()) for step in steps)
+    if last is None and steps:
+        last = max(float(step.max()) for step in steps)
+    return first, last
+
+
+def _columns(milestones: xr.Dataset, *names: str) -> Float[np.ndarray, "column boundary"]:
+    return np.stack([milestones[name].values.astype(np.float64) for name in names])
+
+
+def _joined(found: Mapping[str, xr.Dataset], name: str) -> np.ndarray:
+    """A column over all curves; NaN (or "") where a curve does not have it."""
+    empty: object = "" if name == "kind" else np.nan
+    columns = [
+        held[name].values if name in held else np.full(held["step"].shape, empty, dtype=object)
+        for held in found.values()
+    ]
+    return np.concatenate([np.asarray(column, dtype=object) for column in columns])
+
+
+def _overlap(one: Float[np.ndarray, "3 boundary"], other: Float[np.ndarray, "3 other"]) -> np.ndarray:
+    """Whether the interval of each of one curve's boundaries touches each of the other's."""
+    return (one[1][:, None] <= other[2]) & (other[1] <= one[2][:, None])
+
+
+def _by_chance(
+    one: Float[np.ndarray, "3 boundary"], other: Float[np.ndarray, "3 other"], low: float, high: float
+) -> Float[np.ndarray, " boundary"]:
+    """For each interval, the share of its places within low … high at which it touches one of the other's."""
+    width = np.minimum(one[2] - one[1], high - low)
+    chance = np.zeros(len(width))
+    for i, size in enumerate(width):
+        room = high - low - size  # its lower end lies in low … low + room
+        starts = np.clip(other[1] - size, low, low + room)
+        ends = np.clip(other[2], low, low + room)
+        if room <= 0:
+            chance[i] = float(other.shape[1] > 0)
+            continue
+        reach, covered = -np.inf, 0.0
+        for start, end in sorted(zip(starts, ends, strict=True)):
+            covered += max(0.0, end - max(start, reach))
+            reach = max(reach, end)
+        chance[i] = covered / room
+    return chance

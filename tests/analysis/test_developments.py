@@ -1,0 +1,120 @@
+"""Onset, half-way point and end of planted developments; intervals over blocks of samples."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from devexplore.analysis.developments import Development, developments
+from devexplore.errors import InvalidSpec, NotMeasured
+
+X = np.linspace(0, 9.5, 140)
+STEPS = np.expm1(X)
+RISE = Development("rise", "score", True)
+FALL = Development("fall", "loss", False)
+
+
+def ramp(start: float, stop: float) -> np.ndarray:
+    """0 before ``start``, 1 after ``stop``, straight between (in x)."""
+    return np.clip((X - start) / (stop - start), 0, 1)
+
+
+def run(system: str = "planted", **metrics: np.ndarray) -> SimpleNamespace:
+    """What ``developments`` reads of a run: metrics, given as blocks (block, step) or as values (step, …)."""
+    blocks = {
+        name: values for name, values in metrics.items() if values.shape[-1] == len(X) and values.ndim == 2
+    }
+    plain = {name: values for name, values in metrics.items() if name not in blocks}
+    values = xr.Dataset(
+        {name: ("step", held.mean(axis=0)) for name, held in blocks.items()}
+        | {name: (("step", "head")[: held.ndim], held) for name, held in plain.items()},
+        coords={"step": STEPS},
+    )
+    groups = {"metrics": values}
+    if blocks:
+        groups["metric_blocks"] = xr.Dataset(
+            {name: (("block", "step"), held) for name, held in blocks.items()}, coords={"step": STEPS}
+        )
+    return SimpleNamespace(
+        name="planted", system=system, has=groups.__contains__, dataset=groups.__getitem__, remedy=str
+    )
+
+
+def test_a_straight_rise_begins_at_a_tenth_and_ends_at_nine_tenths_of_its_way():
+    found = developments(run(score=ramp(3, 7)), [RISE]).isel(development=0)
+    at = np.log1p([found[name].item() for name in ("onset", "halfway", "end")])
+    np.testing.assert_allclose(at, [3.4, 5.0, 6.6], atol=0.05)
+    assert (found.first_value.item(), found.extreme_value.item()) == pytest.approx((0, 1), abs=1e-6)
+
+
+def test_a_fall_that_is_partly_taken_back_ends_at_its_minimum():
+    loss = 5 - 4 * ramp(2, 4) + 1.0 * ramp(6, 9)
+    found = developments(run(loss=loss), [FALL]).isel(development=0)
+    assert np.log1p(found.halfway.item()) == pytest.approx(3.0, abs=0.05)
+    assert 4 <= np.log1p(found.extreme.item()) <= 6
+    assert not found["last"].item()
+    assert developments(run(loss=5 - ramp(5, 9.5)), [FALL])["last"].item()
+
+
+def test_an_early_wiggle_is_no_onset():
+    score = ramp(5, 7) + 0.2 * np.exp(-((X - 1.5) ** 2) / 0.02)
+    found = developments(run(score=score), [RISE]).isel(development=0)
+    assert np.log1p(found.onset.item()) == pytest.approx(5.2, abs=0.1)
+
+
+def test_intervals_hold_the_scatter_of_blocks_and_the_truth():
+    held = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        late = rng.normal(5, 0.4, (16, 1))  # each group of samples turns at its own time
+        blocks = 1 / (1 + np.exp(-3 * (X - late))) + 0.02 * rng.normal(size=(16, len(X)))
+        found = developments(run(score=blocks), [RISE], seed=seed).isel(development=0)
+        lower, upper = np.log1p([found.halfway_lower.item(), found.halfway_upper.item()])
+        held += bool(lower <= 5 <= upper)
+        assert upper - lower == pytest.approx(2 * 1.645 * 0.4 / 4, rel=0.6)
+    assert held / 40 >= 0.75  # 90 % stated; sixteen blocks make a bootstrap's interval a little narrow
+
+
+def test_the_order_of_two_developments_is_the_share_of_resamples_in_it():
+    rng = np.random.default_rng(0)
+    noise = 0.05 * rng.normal(size=(2, 16, len(X)))
+    both = developments(run(score=ramp(2, 4) + noise[0], loss=-ramp(6, 8) + noise[1]), [RISE, FALL])
+    assert both.before.sel(development="rise", other="fall").item() == 1
+    assert both.before.sel(development="fall", other="rise").item() == 0
+    assert np.isnan(both.before.sel(development="rise", other="rise").item())
+    same = developments(run(score=ramp(2, 4) + noise[0], loss=-ramp(2, 4) + noise[1]), [RISE, FALL])
+    assert 0.02 < same.before.sel(development="rise", other="fall").item() < 0.98
+
+
+def test_weights_have_no_interval_and_the_best_head_is_named():
+    heads = np.stack([0.1 * ramp(1, 2), ramp(4, 6), 0.3 * ramp(2, 3)], axis=1)
+    one = Development("head", "score", True, {"head": "best"})
+    found = developments(run(score=heads), [one]).isel(development=0)
+    assert found.part.item() == "head 1"
+    assert np.log1p(found.halfway.item()) == pytest.approx(5, abs=0.1)
+    assert np.isnan(found.halfway_lower.item())
+    each = developments(run(score=heads), [one._replace(over={"head": "each"})])
+    assert each.development.values.tolist() == ["head 1", "head 2", "head 3"]
+
+
+def test_several_runs_are_rows_and_what_is_missing_is_named():
+    two = developments([run(score=ramp(2, 4)), run(score=ramp(3, 5))], [RISE, FALL])
+    np.testing.assert_allclose(np.log1p(two.halfway.values[:, 0]), [3, 4], atol=0.05)
+    assert two.attrs["missing"] == ["fall"]
+
+
+def test_a_curve_that_never_moves_has_no_onset():
+    found = developments(run(score=np.ones(len(X))), [RISE]).isel(development=0)
+    assert np.isnan([found[name].item() for name in ("onset", "halfway", "end")]).all()
+
+
+def test_runs_without_metrics_none_at_all_and_mixed_systems_are_refused():
+    with pytest.raises(NotMeasured, match="metrics of its development"):
+        developments(run(score=ramp(2, 4)), [FALL])
+    with pytest.raises(InvalidSpec, match="no run"):
+        developments([])
+    with pytest.raises(InvalidSpec, match="several systems"):
+        developments([run("language", score=X), run("regression", score=X)])
+    with pytest.raises(InvalidSpec, match="has the dimensions step"):
+        developments(run(score=ramp(2, 4)), [RISE._replace(over={"head": "best"})])
