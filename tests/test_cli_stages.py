@@ -14,7 +14,7 @@ from devexplore.cli import main
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """An imported table whose LLC rises to step 120 and falls after."""
     monkeypatch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path / "mine"))
-    step = np.unique(np.concatenate([[0], np.geomspace(1, 14_000, 60)]).astype(int))
+    step = np.unique(np.concatenate([[0], np.geomspace(1, 14_000, 25)]).astype(int))
     noise = np.random.default_rng(0).normal(size=len(step))
     llc = 42 + 40 * np.sin(np.pi * np.log1p(step) / 9.6) + noise
     rows = np.stack([step, llc, np.ones(len(step)), 6 - 0.4 * np.log1p(step)], axis=1)

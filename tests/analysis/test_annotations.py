@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import devexplore as dx
@@ -24,7 +24,7 @@ from devexplore.views.style import LIGHT
 THREE = Boundaries(
     (Boundary(100, "candidate"), Boundary(900, "candidate", stage="bigrams"), Boundary(4000, "candidate"))
 )
-STEPS = np.unique(np.concatenate([[0], np.geomspace(1, 14_000, 60)]).astype(int))
+STEPS = np.unique(np.concatenate([[0], np.geomspace(1, 14_000, 25)]).astype(int))
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +130,7 @@ def some_boundaries(draw) -> Boundaries:
     return Boundaries(tuple(each), next(given_names), draw(notes))
 
 
+@settings(max_examples=40, deadline=None)
 @given(some_boundaries(), st.sampled_from(["toml", "json"]))
 def test_any_boundaries_come_back_from_their_file_as_they_were(tmp_path_factory, chosen, kind: str) -> None:
     file = tmp_path_factory.mktemp("files") / f"boundaries.{kind}"
