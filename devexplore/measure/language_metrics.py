@@ -31,6 +31,9 @@ CLOSER_LOOK = 128
 sequences of random tokens are shown.
 """
 
+WITHOUT_BLOCKS = ("bigram_cross_entropy", "ngram_loss", "current_token_score")
+"""Their errors say what those of ``bigram_kl``, ``ngram_score`` and the other heads' scores say."""
+
 
 class Shown(NamedTuple):
     """What a model is shown. ``held_out`` (sample, context + 1) and ``repeated``, random tokens that begin
@@ -51,7 +54,9 @@ class Shown(NamedTuple):
 def language_run_metrics(
     system: Language, model: nn.Module, held_out: tuple[Tensor, ...], seed: int
 ) -> dict[str, Metric]:
-    """Every metric of one checkpoint of a run: ``metrics_of`` and the norms of its parts."""
+    """Every metric of one checkpoint of a run: ``metrics_of`` and the norms of its parts. Runs are stored
+    without the blocks of ``WITHOUT_BLOCKS``.
+    """
     length, device = system.spec.context + 1, held_out[0].device
     generator = rng(seed, "ngrams")
     ngrams = {n: torch.from_numpy(generator.permutation(rows)) for n, rows in system.common_ngrams.items()}
@@ -65,7 +70,9 @@ def language_run_metrics(
         half_of(length, len(system.known_tokens)),
         system.eval_batch,
     )
-    return {**metrics_of(model, shown), "component_norm": component_norm(system.components(model), model)}
+    found = metrics_of(model, shown)
+    found |= {name: found[name]._replace(blocks=None) for name in WITHOUT_BLOCKS if name in found}
+    return {**found, "component_norm": component_norm(system.components(model), model)}
 
 
 def metrics_of(model: nn.Module, shown: Shown) -> dict[str, Metric]:

@@ -1,12 +1,11 @@
 """Where the heads of an in-context regression transformer look."""
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from devexplore.measure.attention import attention_entropy
-from devexplore.measure.metric import BLOCKS, Metric, averaged
+from devexplore.measure.metric import Metric, averaged
 
 
 def attention_metrics(patterns: Float[Tensor, "sequence layer head query key"]) -> dict[str, Metric]:
@@ -23,14 +22,12 @@ def attention_metrics(patterns: Float[Tensor, "sequence layer head query key"]) 
     entropy = averaged(
         attention_entropy(patterns), dims, {"units": "nats", "long_name": "entropy of attention"}
     )
-    groups = patterns.tensor_split(min(BLOCKS, len(patterns)))
     return {
         "attention_entropy": entropy._replace(coords=coords),
         "attention_variability": Metric(
             dims,
             attention_variability(patterns).cpu().numpy(),
             {"long_name": "standard deviation of attention over sequences"},
-            blocks=torch.stack([attention_variability(group) for group in groups]).cpu().numpy(),
             coords=coords,
         ),
     }

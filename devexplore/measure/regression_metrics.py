@@ -54,7 +54,7 @@ def regression_behaviour(
     found = {
         "position_loss": averaged(
             loss, ("position",), {"units": units, "long_name": "held-out loss at each position"}
-        ),
+        )._replace(blocks=None),
         "squared_prediction": averaged(
             predicted**2,
             ("position",),
@@ -124,5 +124,8 @@ def out_of_distribution(
                 ("scale",),
                 {"units": system.loss_units, "long_name": f"{whose} where {kind}s are g times as large"},
             )
-            found[name] = metric._replace(coords={"scale": list(OOD_SCALES)})
+            blocks = (
+                metric.blocks if per_sequence is losses else None
+            )  # ridge's is the same at every checkpoint
+            found[name] = metric._replace(coords={"scale": list(OOD_SCALES)}, blocks=blocks)
     return found
