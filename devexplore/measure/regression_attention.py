@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from devexplore.measure.attention import attention_entropy
-from devexplore.measure.metric import Metric, averaged
+from devexplore.measure.metric import Metric
+from devexplore.measure.structure import entropy_metric
 
 
 def attention_metrics(patterns: Float[Tensor, "sequence layer head query key"]) -> dict[str, Metric]:
@@ -19,11 +20,8 @@ def attention_metrics(patterns: Float[Tensor, "sequence layer head query key"]) 
     """
     dims = ("layer", "head")
     coords = {dim: np.arange(1, size + 1) for dim, size in zip(dims, patterns.shape[1:3], strict=True)}
-    entropy = averaged(
-        attention_entropy(patterns), dims, {"units": "nats", "long_name": "entropy of attention"}
-    )
     return {
-        "attention_entropy": entropy._replace(coords=coords),
+        "attention_entropy": entropy_metric(attention_entropy(patterns)),
         "attention_variability": Metric(
             dims,
             attention_variability(patterns).cpu().numpy(),

@@ -105,6 +105,7 @@ def test_blocks_are_disjoint_groups_whose_mean_is_the_value():
         np.testing.assert_allclose(metric.blocks.mean(axis=0), metric.values, rtol=1e-4, atol=1e-6)
     without = {
         "position_loss",
+        "attention_entropy",
         "attention_variability",
         "ood_input_ridge_loss",
         "ood_task_ridge_loss",
