@@ -23,6 +23,7 @@ from devexplore.schema import (
     FORMAT_VERSION,
     PROBE,
     RUN_FILE,
+    SEEDS_FOLDER,
     STEP,
     STORE_FOLDER,
     STORE_ZIP,
@@ -108,6 +109,12 @@ class Run:
         return f"run `devexplore measure {self.path} --only {only}`"
 
     @cached_property
+    def seeds(self) -> tuple["Run", ...]:
+        """The same training from other seeds: runs in this one's folder ``seeds``, by name; () without."""
+        found = sorted((self.path / SEEDS_FOLDER).glob(f"*/{RUN_FILE}"))
+        return tuple(Run(file.parent) for file in found)
+
+    @cached_property
     def checkpoints(self) -> LocalCheckpoints:
         """The checkpoints in the run's folder. Raises ``CheckpointNotFound`` if it was shipped without."""
         folder = self.path / CHECKPOINTS_FOLDER
@@ -145,7 +152,8 @@ class Run:
         own = _user_annotations() / f"{self.path.resolve().name}-{digest}.toml"
         if own.is_file():
             return own
-        bundled = self.path.resolve() in [path.resolve() for path in bundled_runs().values()]
+        here = self.path.resolve()
+        bundled = any(here.is_relative_to(path.resolve()) for path in bundled_runs().values())
         return own if writing and (bundled or not os.access(self.path, os.W_OK)) else beside
 
     @property

@@ -19,6 +19,9 @@ BOUNDARIES_VERSION: Final = 1
 
 RUN_FILE: Final = "run.json"
 CHECKPOINTS_FOLDER: Final = "checkpoints"
+SEEDS_FOLDER: Final = "seeds"
+"""Holds runs of the same training from other seeds."""
+
 TOKENIZER_FILE: Final = "tokenizer.json"
 TRAINING_LOG: Final = "training.csv"
 ANNOTATIONS_FILE: Final = "annotations.toml"

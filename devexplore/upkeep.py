@@ -14,6 +14,7 @@ from devexplore.schema import (
     ON_PROBE,
     OUTPUTS,
     RUN_FILE,
+    SEEDS_FOLDER,
     STORE_FOLDER,
     STORE_ZIP,
     TOKENIZER_FILE,
@@ -76,8 +77,9 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
             shutil.copyfile(run.path / name, out / name)
     if run.annotations_file().is_file():
         shutil.copyfile(run.annotations_file(), out / ANNOTATIONS_FILE)
-    if (run.path / CHECKPOINTS_FOLDER).is_dir():
-        shutil.copytree(run.path / CHECKPOINTS_FOLDER, out / CHECKPOINTS_FOLDER)
+    for folder in (CHECKPOINTS_FOLDER, SEEDS_FOLDER):
+        if (run.path / folder).is_dir():
+            shutil.copytree(run.path / folder, out / folder)
     if run.store_path.is_dir():
         shipped = out / STORE_FOLDER
         shutil.copytree(run.store_path, shipped, ignore=shutil.ignore_patterns(OUTPUTS, ON_PROBE))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from devexplore.analysis import essential_dynamics, find_forms
+from devexplore.analysis.developments import developments
 from devexplore.measure import ensure_outputs
 from devexplore.measure.lift import lift
 from devexplore.measure.subject import Subject
@@ -63,6 +64,28 @@ def test_the_language_run_learns_bigrams_and_then_induction():
     assert float(icl[-1]) < -0.2
     half_way = metrics["step"].values[np.argmax(icl.values < icl.values.min() / 2)]
     assert int(bigram.idxmin("step")) < half_way / 4
+
+
+def test_every_seed_learns_bigrams_then_n_grams_then_positions_then_attends_and_copies():
+    run = open_run("language")
+    assert len(run.seeds) == 3
+    half = developments([run, *run.seeds])["halfway"]
+    grams, heads = ["2-grams", "3-grams", "4-grams"], ["previous-token head", "prefix-matching head"]
+    order = ["bigrams", *grams, "positions", *heads]
+    assert (half.sel(development=order).diff("development") > 0).all()
+    early, late = (half.sel(development=name) for name in heads)
+    assert (abs(half.sel(development="in-context learning") / early - 1) < 0.1).all()
+    assert (abs(half.sel(development="induction") / late - 1) < 0.15).all()
+
+
+def test_of_the_collapse_the_regression_run_reaches_that_of_the_unembedding():
+    found = developments(open_run("regression"))
+    half = found["halfway"]
+    assert half.sel(development="task prior") < half.sel(development="in-context learning") < 5_000
+    reached = found["extreme_value"]
+    assert reached.sel(development="LayerNorm collapse unembedding") > 0.9
+    assert reached.sel(development="LayerNorm collapse layer 2 MLP") < 0.05
+    assert reached.sel(development="positional collapse") < 0.5
 
 
 def test_the_regression_run_learns_in_context():

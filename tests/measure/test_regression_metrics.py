@@ -97,7 +97,6 @@ def test_blocks_are_disjoint_groups_whose_mean_is_the_value():
         "icl_score",
         "distance_to_ridge",
         "ood_task_loss",
-        "attention_entropy",
     ):
         metric = found[name]
         assert metric.blocks is not None
