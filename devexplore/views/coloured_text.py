@@ -12,7 +12,7 @@ from devexplore.views.predictions import themed
 from devexplore.views.style import LIGHT, TOKEN_STRENGTH, Theme
 from devexplore.views.tokens import colour_limit
 
-_STYLE: Final = """
+FLOW_STYLE: Final = """
 .dx-text .flow { font: 13px/1.75 var(--mono); white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4;
   border: 1px solid var(--line); border-radius: var(--radius); padding: var(--space-3); margin: 0 0 8px; }
 .dx-text .flow span { border-radius: 2px; padding: 2px 0; }
@@ -51,12 +51,13 @@ def coloured_text(
     for label in wanted:
         one = change.sel(sequence=label)
         text = int(one["text"]) if "text" in one.coords else int(label)  # windows of one text run on
-        flows[text] = flows.get(text, "") + _tokens(one, limit, unit)
+        flows[text] = flows.get(text, "") + coloured_tokens(one, limit, unit)
     pieces = "".join(f'<p class="flow">{flow}</p>' for flow in flows.values())
-    return themed(f"<style>{_STYLE}</style>{_key(change, limit, unit)}{pieces}", theme)
+    return themed(f"<style>{FLOW_STYLE}</style>{colour_key(_between(change), limit, unit)}{pieces}", theme)
 
 
-def _tokens(change: xr.DataArray, limit: float, unit: str) -> str:
+def coloured_tokens(change: xr.DataArray, limit: float, unit: str) -> str:
+    """The tokens of one sequence as spans, on grounds that say how their loss changed."""
     values, words = change.values, change["target_text"].values
     there = np.flatnonzero(np.isfinite(values))
     first = int(there[0]) if "first_token" in change.coords and len(there) else 0
@@ -76,9 +77,8 @@ def _tokens(change: xr.DataArray, limit: float, unit: str) -> str:
     return "".join(spans)
 
 
-def _key(change: xr.DataArray, limit: float, unit: str) -> str:
-    first, last = change.attrs.get("step_from"), change.attrs.get("step_to")
-    what = "change of loss" if first is None else f"change of loss, step {first:,} to {last:,}"
+def colour_key(what: str, limit: float, unit: str) -> str:
+    """What the colours mean, from the loss that fell most to the one that rose most."""
     ends = f"var(--fell) {TOKEN_STRENGTH}%, transparent", f"var(--rose) {TOKEN_STRENGTH}%, transparent"
     ramp = ", transparent 50%, ".join(f"color-mix(in srgb, {end})" for end in ends)
     return (
@@ -87,3 +87,8 @@ def _key(change: xr.DataArray, limit: float, unit: str) -> str:
         f'<span class="ramp" style="background: linear-gradient(to right, {ramp})"></span>'
         f"<span>rose +{limit:g} {escape(unit)}</span></div>"
     )
+
+
+def _between(change: xr.DataArray) -> str:
+    first, last = change.attrs.get("step_from"), change.attrs.get("step_to")
+    return "change of loss" if first is None else f"change of loss, step {first:,} to {last:,}"

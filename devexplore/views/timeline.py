@@ -387,12 +387,15 @@ def band_trace(stage: StageMark, theme: Theme, low: float = 0.0, high: float = 1
     )
 
 
-def band_names(stages: list[StageMark], end: float, theme: Theme) -> list[dict[str, Any]]:
-    """Annotations above a log-step axis of length ``end``: the names of stages that have room for one."""
+def band_names(
+    stages: list[StageMark], end: float, theme: Theme, letters: int = LETTERS
+) -> list[dict[str, Any]]:
+    """Annotations above a log-step axis of length ``end``: the names of stages that have room for one, where
+    so many letters fit over the whole axis."""
     names = []
     for stage in stages:
         left, right = log_step(np.array([stage.start, stage.end]))
-        room = int((right - left) / end * LETTERS)
+        room = int((right - left) / end * letters)
         if room < 3:
             continue  # no room for a name; the chips carry it
         names.append(

@@ -54,10 +54,10 @@ def grid_view(losses: xr.Dataset, probe: xr.Dataset | None = None) -> dict[str, 
     The probe says what they are (``sequence_name``, ``position_name``) and, in a variable along that one
     dimension, their values: the superposition probe's μ, a deep linear teacher's singular values.
     """
-    row, column = (_dimension_name(probe, dim) for dim in ("sequence", "position"))
+    row, column = (dimension_name(probe, dim) for dim in ("sequence", "position"))
     here = losses["token_loss"].transpose("step", "sequence", "position")
     values = here.values.astype(np.float32)
-    names = [f"{row} {label}" for label in _labels(here, probe, "sequence")[:GRID_ROWS]]
+    names = [f"{row} {label}" for label in grid_labels(here, probe, "sequence")[:GRID_ROWS]]
     shown = values[:, :GRID_ROWS]
     if values.shape[1] > GRID_ROWS:
         shown = np.concatenate([values.mean(axis=1, keepdims=True), shown], axis=1)
@@ -68,7 +68,7 @@ def grid_view(losses: xr.Dataset, probe: xr.Dataset | None = None) -> dict[str, 
         "step": here["step"].values.astype(float),
         "loss": shown.reshape(shown.shape[0], -1),
         "rows": names,
-        "columns": _labels(here, probe, "position"),
+        "columns": grid_labels(here, probe, "position"),
         "column_title": column,
         "unit": here.attrs.get("units", "squared error"),
         "sequence": 0,
@@ -82,11 +82,13 @@ def stage_ranges(stages: list[StageMark]) -> list[tuple[float, float]]:
     return [(stage.start, stage.end) for stage in stages]
 
 
-def _dimension_name(probe: xr.Dataset | None, dim: str) -> str:
+def dimension_name(probe: xr.Dataset | None, dim: str) -> str:
+    """What the probe calls its sequences or positions."""
     return dim if probe is None else str(probe.attrs.get(f"{dim}_name", dim)).replace("_", " ")
 
 
-def _labels(values: xr.DataArray, probe: xr.Dataset | None, dim: str) -> list[str]:
+def grid_labels(values: xr.DataArray, probe: xr.Dataset | None, dim: str) -> list[str]:
+    """What to call each sequence or position: the probe's values along it, where it has any, else numbers."""
     held = [] if probe is None else [v for v in probe.data_vars.values() if v.dims == (dim,)]
     if held and held[0].dtype.kind == "f":
         return [f"{value:.2g}" for value in held[0].values.tolist()]

@@ -1,0 +1,31 @@
+"""One function a figure: what the paper shows, of any run (``dx.figures.stages(run)``).
+
+Each takes a run and, where they are at hand, what was derived from it, so that it is not derived twice; gives
+a Plotly figure (``token_changes``: HTML); and says in its place what the run does not hold.
+"""
+
+from devexplore.figures.development import development as development
+from devexplore.figures.development import trajectory as trajectory
+from devexplore.figures.landscape import landscape as landscape
+from devexplore.figures.stage_analysis import stage_analysis as stage_analysis
+from devexplore.figures.stages import stages as stages
+from devexplore.figures.tokens import token_changes as token_changes
+from devexplore.figures.tokens import token_groups as token_groups
+from devexplore.figures.tokens import token_history as token_history
+from devexplore.figures.tokens import token_rankings as token_rankings
+from devexplore.figures.toy_models import k_gons as k_gons
+from devexplore.figures.toy_models import staircase as staircase
+
+__all__ = [
+    "development",
+    "k_gons",
+    "landscape",
+    "stage_analysis",
+    "stages",
+    "staircase",
+    "token_changes",
+    "token_groups",
+    "token_history",
+    "token_rankings",
+    "trajectory",
+]

@@ -1,0 +1,196 @@
+"""Which metrics stand in which panel of a stage analysis, and how their parts are told apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from devexplore.analysis.block_intervals import block_intervals
+from devexplore.schema import METRICS, STEP, TABLE
+from devexplore.views.panels import Curve, Panel, curve_panel
+from devexplore.views.style import Theme
+from devexplore.views.timeline import strip_label, strips
+
+Parts = Literal["each", "ordered", "strongest"]
+"""How parts of a metric are drawn: each in a colour of its own; from early to late as a ramp; or the two
+that change most, the others grey."""
+
+_STRONGEST: Final = 2
+_LABELLED: Final = 5
+
+
+class MetricPanel(NamedTuple):
+    """One panel: these metrics (with their words, where there are several), and how parts are drawn."""
+
+    title: str
+    names: Mapping[str, str] | str
+    parts: Parts = "each"
+    over: str = ""
+    """A metric that the values are divided by, such as the loss of ridge."""
+    zero: bool = False
+
+
+_PART_WORDS: Final[Mapping[str, tuple[str, int]]] = {
+    "n": ("n = {}", 0),
+    "scale": ("g = {:g}", 0),
+    "position": ("k = {}", 1),
+    "feature": ("feature {}", 1),
+    "singular": ("σ{}", 1),
+    "position_singular": ("σ{}", 1),
+    "mode": ("σ{}", 1),
+    "teacher_mode": ("mode {}", 1),
+}
+"""How a part is called, and what is added to its number: people count from 1."""
+
+_LANGUAGE: Final = (
+    MetricPanel("Bigram score (KL)", "bigram_kl"),
+    MetricPanel("n-gram score", "ngram_score", "ordered"),
+    MetricPanel("Positional dependence", "positional_dependence"),
+    MetricPanel("Previous-token score", "previous_token_score", "strongest"),
+    MetricPanel("Prefix-matching score", "prefix_matching_score", "strongest"),
+    MetricPanel("K-composition", "k_composition", "strongest"),
+    MetricPanel("ICL score", "icl_score", zero=True),
+    MetricPanel("Loss on repeated random tokens", "induction_loss"),
+    MetricPanel("Gain from the repetition", "repetition_gain", zero=True),
+    MetricPanel("Attention entropy", "attention_entropy", "strongest"),
+    MetricPanel("Current-token score", "current_token_score", "strongest"),
+    MetricPanel("Norm of each part’s weights", "component_norm", "strongest"),
+)
+_REGRESSION: Final = (
+    MetricPanel("Task prior: squared prediction", "squared_prediction", "ordered", zero=True),
+    MetricPanel(
+        "ICL score", {"icl_score": "8 − 1", "icl_score_early": "4 − 1", "icl_score_late": "8 − 4"}, zero=True
+    ),
+    MetricPanel(
+        "Distance to ideal predictors",
+        {"distance_to_zero": "zero", "distance_to_ridge": "ridge", "distance_to_dmmse": "dMMSE"},
+        zero=True,
+    ),
+    MetricPanel("Loss by position", "position_loss", "ordered"),
+    MetricPanel("Loss ÷ ridge, inputs × g", "ood_input_loss", "ordered", over="ood_input_ridge_loss"),
+    MetricPanel("Loss ÷ ridge, tasks × g", "ood_task_loss", "ordered", over="ood_task_ridge_loss"),
+    MetricPanel("Unembedding: singular values", "unembedding_share", "ordered"),
+    MetricPanel("Embedding: singular values", "embedding_share", "ordered"),
+    MetricPanel("Positions: singular values", "position_share", "ordered"),
+    MetricPanel("LayerNorm weights below 0.1", "norm_collapse", "each", zero=True),
+    MetricPanel("Attention entropy", "attention_entropy", "strongest"),
+    MetricPanel("Attention variability", "attention_variability", "strongest"),
+)
+_SUPERPOSITION: Final = (
+    MetricPanel("Corners of the k-gon", "represented_features"),
+    MetricPanel("Exact loss, and its k-gon’s", {"population_loss": "here", "kgon_loss": "k-gon"}, zero=True),
+    MetricPanel("Distance from the k-gon", "irregularity", zero=True),
+    MetricPanel("Length of each feature", "feature_norm", "each", zero=True),
+    MetricPanel("Direction of each feature", "feature_angle", "each"),
+    MetricPanel("Norm of all weights", "weight_norm"),
+)
+_DEEP_LINEAR: Final = (
+    MetricPanel("Strength of the teacher’s modes", "mode_strength", "ordered", zero=True),
+    MetricPanel("Singular values of the product", "singular_value", "ordered", zero=True),
+    MetricPanel("Norm of all weights", "weight_norm"),
+)
+_OF_SYSTEM: Final[Mapping[str, Sequence[MetricPanel]]] = {
+    "language": _LANGUAGE,
+    "regression": _REGRESSION,
+    "superposition": _SUPERPOSITION,
+    "deep_linear": _DEEP_LINEAR,
+}
+
+
+def panels_of(system: str, metrics: xr.Dataset) -> list[MetricPanel]:
+    """The panels of a system; of an imported table, one for every metric that can be drawn as lines."""
+    if system == TABLE:
+        return [MetricPanel(strip_label(name), name) for name in strips(metrics)]
+    return list(_OF_SYSTEM[system])
+
+
+def drawn(
+    wanted: MetricPanel, metrics: xr.Dataset, blocks: xr.Dataset | None, remedy: str, theme: Theme
+) -> Panel:
+    """The panel with its curves; where the run has none of them, a panel that says so."""
+    named = {wanted.names: ""} if isinstance(wanted.names, str) else wanted.names
+    held = {name: words for name, words in named.items() if name in metrics}
+    if not held or (wanted.over and wanted.over not in metrics):
+        missing = ", ".join(named)
+        return Panel(wanted.title, "", message=f"no {missing} in the group {METRICS}; {remedy}")
+    curves: list[Curve] = []
+    for place, (name, words) in enumerate(held.items()):
+        values = metrics[name]
+        bands = None if blocks is None else blocks.get(name)
+        if wanted.over:
+            values = values / metrics[wanted.over]
+            bands = None if bands is None else bands / metrics[wanted.over]
+        interval = None if bands is None else block_intervals(values, bands)
+        if values.ndim == 1:
+            curves.append(_curve(values, interval, words, _distinct(place, len(held), theme)))
+        else:
+            curves += _parts(values, interval, wanted.parts, theme)
+    unit = "" if wanted.over else metrics[next(iter(held))].attrs.get("units", "")
+    return curve_panel(wanted.title, unit, curves, theme, zero=wanted.zero)
+
+
+def _parts(values: xr.DataArray, interval: xr.Dataset | None, how: Parts, theme: Theme) -> list[Curve]:
+    """A curve for each part that has values."""
+    dims = [str(dim) for dim in values.dims if dim != STEP]
+    numbered = {dim: np.arange(values.sizes[dim]) for dim in dims if dim not in values.coords}
+    values = values.assign_coords(numbered)
+    interval = None if interval is None else interval.assign_coords(numbered)
+    flat = values.stack(part=dims).transpose(STEP, "part")
+    there = np.flatnonzero(np.isfinite(flat.values).any(axis=0))
+    flat = flat.isel(part=there)
+    ends = None if interval is None else interval.stack(part=dims).transpose(STEP, "part").isel(part=there)
+    words = [_part_words(flat, i, dims) for i in range(flat.sizes["part"])]
+    count = len(words)
+    if how == "strongest":
+        change = np.nanmax(np.abs(flat.values - flat.values[0]), axis=0)
+        order = np.argsort(-change, kind="stable")
+        loud = {int(part): theme.runs[rank] for rank, part in enumerate(order[:_STRONGEST])}
+        quiet = [
+            _curve(flat.isel(part=i), None, "", theme.circle_in_space)._replace(width=1.0, hover=words[i])
+            for i in range(count)
+            if i not in loud
+        ]
+        return quiet + [
+            _curve(flat.isel(part=i), None if ends is None else ends.isel(part=i), words[i], colour)
+            for i, colour in loud.items()
+        ]
+    labelled = set(np.unique(np.linspace(0, count - 1, min(count, _LABELLED)).round().astype(int)).tolist())
+    colours = [
+        _ramp(i, count, theme) if how == "ordered" else _distinct(i, count, theme) for i in range(count)
+    ]
+    return [
+        _curve(
+            flat.isel(part=i),
+            None if ends is None else ends.isel(part=i),
+            words[i] if how == "each" or i in labelled else "",
+            colours[i],
+        )._replace(hover=words[i], width=1.5)
+        for i in range(count)
+    ]
+
+
+def _curve(values: xr.DataArray, interval: xr.Dataset | None, words: str, colour: str) -> Curve:
+    lower, upper = (None if interval is None else interval[end].values for end in ("lower", "upper"))
+    return Curve(values[STEP].values, values.values.astype(float), words, colour, lower, upper)
+
+
+def _part_words(values: xr.DataArray, place: int, dims: Sequence[str]) -> str:
+    """``L2 H5``; for a pair of heads ``1.2→2.5``; otherwise the part's name, or its number from 1."""
+    at = {dim: values[dim].values[place] for dim in dims}
+    if {"earlier_layer", "earlier_head"} <= set(dims):
+        return f"{at['earlier_layer']}.{at['earlier_head']}→{at['layer']}.{at['head']}"
+    if set(dims) == {"layer", "head"}:
+        return f"L{at['layer']} H{at['head']}"
+    form, first = _PART_WORDS.get(str(dims[0]), ("{}", 0))
+    label = at[dims[0]]
+    return form.format(label + first if first else label)
+
+
+def _distinct(place: int, count: int, theme: Theme) -> str:
+    return theme.ink if count == 1 else theme.runs[place % len(theme.runs)]
+
+
+def _ramp(place: int, count: int, theme: Theme) -> str:
+    """Early to late, as steps are coloured elsewhere; the nearest of the theme's colours."""
+    return theme.time[round(place / max(count - 1, 1) * (len(theme.time) - 1))]

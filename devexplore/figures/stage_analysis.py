@@ -1,0 +1,40 @@
+"""What gives the stages their meaning: the metrics of the run's system over training (figures 3 and 5)."""
+
+import xarray as xr
+from plotly.graph_objects import Figure
+
+from devexplore.figures.gather import loaded, metrics_of, staged
+from devexplore.figures.metric_panels import MetricPanel, drawn, panels_of
+from devexplore.run import Run
+from devexplore.schema import METRIC_BLOCKS
+from devexplore.views.panels import panel_grid
+from devexplore.views.style import ThemeName
+
+
+def stage_analysis(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = "light") -> Figure:
+    """The metrics of this run's system over training, with the stages behind them.
+
+    What the paper shows in its figures 3 and 5 (Hoogland et al. 2024). Bands: 90 % of a bootstrap over the
+    16 groups of held-out samples on which averages were also measured (``metric_blocks``); they tell how the
+    samples vary, not how trainings do. Of many heads, those that change most are named and the others grey.
+
+    Args:
+        stages: of ``dx.find_stages`` (None: the run's).
+
+    Raises ``NotMeasured`` for a run without metrics. A metric that is not among them is named in its panel.
+    """
+    metrics = metrics_of(run)
+    blocks = loaded(run, METRIC_BLOCKS)
+    found = staged(run, stages, theme)
+    wanted: list[MetricPanel] = panels_of(run.system, metrics)
+    panels = [drawn(one, metrics, blocks, run.remedy("metrics"), found.theme) for one in wanted]
+    bands = "" if blocks is None else "Bands: 90 % of a bootstrap over groups of held-out samples."
+    return panel_grid(
+        panels,
+        found.marks,
+        found.last_step,
+        found.theme,
+        title=f"What {run.name} does and how it is built, through its stages",
+        said=found.said,
+        foot=f"{bands} Lx Hy: head y of layer x.".strip() if "head" in metrics.dims else bands,
+    )

@@ -1,0 +1,80 @@
+"""A whole development on one sheet: loss and LLC beside the planes of the trajectory; the planes alone."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+import plotly.graph_objects as go
+import xarray as xr
+
+from devexplore.views.panels import Panel, draw_panel
+from devexplore.views.sheet import WIDTH, Box, foot, inset, sheet, write
+from devexplore.views.stages import StageMark
+from devexplore.views.style import TYPE_WORDS, Theme
+from devexplore.views.trajectory import caption, plane, plane_names
+
+LLC_KEY = "LLC: hollow points are doubtful; crosses and arrows at the edge are estimates that are no LLC."
+
+
+def development_figure(
+    panels: Sequence[Panel],
+    dynamics: xr.Dataset | None,
+    why: str,
+    stages: Sequence[StageMark],
+    last_step: float,
+    theme: Theme,
+    title: str = "",
+    said: str = "",
+) -> go.Figure:
+    """Left: panels over log-steps, one below the other. Right: the planes of ``dynamics``, the first large;
+    without it, ``why``."""
+    figure = sheet(680, theme, title, said)
+    for i, panel in enumerate(panels):
+        box = Box(62, 104 + i * 262, 372, 206)
+        draw_panel(figure, panel, box, i + 1, stages, last_step, theme)
+    boxes = [Box(516, 86, 560, 246), Box(516, 380, 250, 206), Box(826, 380, 250, 206)]
+    if dynamics is None:
+        lines = "<br>".join(wrap(f"no trajectory: {why}", 80))
+        write(figure, lines, 796, 320, theme.muted, xanchor="center", yanchor="middle", align="center")
+    else:
+        for number, (name, box) in enumerate(zip(plane_names(dynamics), boxes, strict=False), 3):
+            inset(figure, plane(dynamics, name, stages, theme, ("stage", "raw", "vertices")), box, number)
+        words = f"{caption(dynamics)} Dots: checkpoints; rings: vertices; diamonds: their cusps. {LLC_KEY}"
+        foot(figure, words, theme)
+    _key(figure, stages, theme)
+    return figure
+
+
+def trajectory_figure(
+    dynamics: xr.Dataset,
+    forms: xr.Dataset | None,
+    conclusion: str,
+    stages: Sequence[StageMark],
+    theme: Theme,
+    title: str = "",
+) -> go.Figure:
+    """Each plane of ``dynamics`` with circles, evolute, vertices, cusps and forms, side by side."""
+    figure = sheet(508, theme, title)
+    names = plane_names(dynamics)
+    cell = (WIDTH - 16) / len(names)
+    for i, name in enumerate(names):
+        one = plane(
+            dynamics, name, stages, theme, ("stage", "circles", "evolute", "vertices", "forms"), forms
+        )
+        inset(figure, one, Box(i * cell + 58, 66, cell - 66, 340), i + 1)
+    marks = "Grey: osculating circles; dots: their centres, the evolute; rings: vertices; diamonds: cusps."
+    foot(figure, f"{caption(dynamics, conclusion)} {marks}", theme)
+    _key(figure, stages, theme)
+    return figure
+
+
+def _key(figure: go.Figure, stages: Sequence[StageMark], theme: Theme) -> None:
+    """Which colour is which stage, at the top right; in two columns' width at most."""
+    words = [f"<span style='color:{stage.colour}'><b>━ {stage.name}</b></span>" for stage in stages]
+    kinds = [
+        f"<span style='color:{shade}'>{TYPE_WORDS[kind]}</span>"
+        for kind, shade in (("A", theme.warm[0]), ("B", theme.cool[0]), ("undecided", theme.undecided[0]))
+        if any(stage.type == kind for stage in stages)
+    ]
+    if words:
+        write(figure, "   ".join(words), WIDTH - 16, 12, theme.muted, xanchor="right")
+        write(figure, " · ".join(kinds), WIDTH - 16, 34, theme.muted, xanchor="right")

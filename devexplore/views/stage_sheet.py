@@ -1,0 +1,130 @@
+"""Stages on loss and LLC, with the intervals of their boundaries, and what changed in each as a table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from devexplore.views.axes import log_step, step_label
+from devexplore.views.panels import Panel, draw_panel
+from devexplore.views.sheet import WIDTH, Box, domains, sheet
+from devexplore.views.sheet import foot as write_foot
+from devexplore.views.stages import StageMark
+from devexplore.views.style import FONT, TYPE_WORDS, Theme
+
+_ROW = 30
+_HEADS = ("stage", "steps", "type", "Δ loss", "Δ LLC ± SE", "ends at step", "90 % interval", "probability")
+_WIDTHS = (1.4, 1.5, 1.6, 1, 1.3, 1.5, 1.4, 1)
+
+
+def stage_sheet(
+    panels: Sequence[Panel],
+    stages: xr.Dataset,
+    marks: Sequence[StageMark],
+    last_step: float,
+    theme: Theme,
+    title: str = "",
+    said: str = "",
+    foot: str = "",
+) -> go.Figure:
+    """Panels over log-steps, one below the other; vertical lines are boundaries, the bars on them their 90 %
+    intervals. Below, one row a stage."""
+    table_height = _ROW * (len(marks) + 1) + 8
+    top = 104
+    figure = sheet(top + 252 * len(panels) + table_height + 36, theme, title, said)
+    for i, panel in enumerate(panels):
+        draw_panel(figure, panel, Box(70, top + 252 * i, WIDTH - 110, 190), i + 1, marks, last_step, theme)
+        for mark in _boundaries(stages, panel, theme):
+            figure.add_trace(mark.update(xaxis=f"x{i + 1}", yaxis=f"y{i + 1}"))
+    across, up = domains(figure, Box(16, top + 252 * len(panels), WIDTH - 32, table_height))
+    figure.add_trace(_table(stages, marks, theme).update(domain={"x": across, "y": up}))
+    write_foot(figure, foot, theme)
+    return figure
+
+
+def _boundaries(stages: xr.Dataset, panel: Panel, theme: Theme) -> list[go.Scatter]:
+    """A dashed line at each boundary inside the run, and a bar over its interval near the lower edge."""
+    low, high = panel.range
+    inside = stages.isel(stage=slice(None, -1))
+    traces = []
+    for i in range(inside.sizes["stage"]):
+        one = inside.isel(stage=i)
+        at, lower, upper = (float(one[name]) for name in ("end", "boundary_lower", "boundary_upper"))
+        known = np.isfinite(lower + upper)
+        interval = f"90 %: {step_label(lower)}–{step_label(upper)}" if known else "chosen by hand"
+        words = f"boundary at step {at:,.0f}<br>{interval}"
+        x = float(log_step(np.array(at)))
+        line = {"color": theme.ink, "width": 1, "dash": "dot"}
+        traces.append(_mark([x, x], [low, high], words, "boundary", line))
+        if known:
+            ends = log_step(np.array([lower, upper])).tolist()
+            y = low + (0.035 + 0.05 * (i % 2)) * (high - low)  # neighbours' bars do not hide each other
+            traces.append(_mark(ends, [y, y], words, "interval", {"color": theme.ink, "width": 4}))
+    return traces
+
+
+def _mark(x: list[float], y: list[float], words: str, layer: str, line: dict) -> go.Scatter:
+    return go.Scatter(
+        x=x, y=y, mode="lines", line=line, text=[words] * 2, hovertemplate="%{text}<extra></extra>",
+        meta={"layer": layer},
+    )  # fmt: skip
+
+
+def _table(stages: xr.Dataset, marks: Sequence[StageMark], theme: Theme) -> go.Table:
+    rows = [_row(stages.isel(stage=i), mark) for i, mark in enumerate(marks)]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    plain = [theme.ink] * len(rows)
+    colours = [[mark.colour for mark in marks], plain, [mark.colour for mark in marks]] + [plain] * 5
+    font = {"family": FONT, "size": 12}
+    return go.Table(
+        columnwidth=list(_WIDTHS),
+        header={
+            "values": [f"<b>{head}</b>" for head in _HEADS],
+            "align": "left",
+            "height": _ROW,
+            "fill": {"color": theme.sunken},
+            "line": {"color": theme.line, "width": 0},
+            "font": {**font, "color": theme.muted},
+        },
+        cells={
+            "values": columns,
+            "align": "left",
+            "height": _ROW,
+            "fill": {"color": theme.surface},
+            "line": {"color": theme.line, "width": 0},
+            "font": {**font, "color": colours},
+        },
+    )
+
+
+def _row(one: xr.Dataset, mark: StageMark) -> tuple[str, ...]:
+    delta, se = float(one["delta_llc"]), float(one["delta_llc_se"])
+    trusted = "" if bool(one.get("trusted", True)) else "*"
+    lower, upper, probability = (
+        float(one[name]) for name in ("boundary_lower", "boundary_upper", "probability")
+    )
+    kind = str(one["boundary_kind"].item())
+    return (
+        f"<b>{mark.name}</b>",
+        f"{mark.start:,.0f} – {mark.end:,.0f}",
+        TYPE_WORDS.get(mark.type, "undecided"),
+        signed(float(one["delta_loss"])),
+        f"{with_error(delta, se)}{trusted}" if np.isfinite(delta) else "–",
+        "end of the run" if kind == "end" else f"{mark.end:,.0f} ({kind})",
+        f"{step_label(lower)} – {step_label(upper)}" if np.isfinite(lower + upper) else "–",
+        f"{probability:.2f}" if np.isfinite(probability) else "–",
+    )
+
+
+def with_error(value: float, se: float) -> str:
+    """+32.5 ± 1.2: both to the second digit of the error."""
+    if not np.isfinite(se) or se <= 0:
+        return signed(value)
+    places = max(0, 1 - int(np.floor(np.log10(se))))
+    return f"{value:+.{places}f} ± {se:.{places}f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """+1.23, −0.45; a dash for NaN."""
+    return f"{value:+.3g}".replace("-", "−") if np.isfinite(value) else "–"
