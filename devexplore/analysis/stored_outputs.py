@@ -31,8 +31,7 @@ def stored_outputs(source: "Run | xr.DataArray", kind: str | None) -> tuple[xr.D
         if not held:
             kinds = OUTPUT_KINDS if kind is None else (kind,)
             raise NotMeasured(
-                f"{source.name} holds no outputs ({', '.join(kinds)}); "
-                f"measure them with `devexplore measure {source.path} --only outputs`"
+                f"{source.name} holds no outputs ({', '.join(kinds)}); {source.remedy('outputs')}"
             )
         kind = held[0].removeprefix(f"{OUTPUTS}/").removesuffix(SKETCH)
         output = source.dataset(held[0])["output"]

@@ -42,13 +42,16 @@ def import_table(table: str | os.PathLike[str], out: str | os.PathLike[str]) -> 
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     recipe = {"format": FORMAT, "version": FORMAT_VERSION, "name": out.resolve().name, "system": TABLE}
     recipe["table"] = {"file": source.name, "sha256": digest, "left_out": read.left_out}
-    workshop = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    place = out.absolute()  # "." has no name of its own
+    workshop = place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
         workshop.mkdir(parents=True)
         _write_groups(workshop / STORE_FOLDER, read, digest[:16])
         text = json.dumps(recipe, indent=1, ensure_ascii=False) + "\n"
         (workshop / RUN_FILE).write_text(text, encoding="utf-8")
-        workshop.rename(out)
+        out.mkdir(exist_ok=True)
+        for name in (STORE_FOLDER, RUN_FILE):  # the last makes it a run
+            (workshop / name).rename(out / name)
     except NotWritable:
         raise
     except OSError as error:

@@ -140,7 +140,13 @@ def test_a_run_gives_the_kind_asked_for_or_the_first_it_has_and_without_outputs_
     held = {
         f"outputs/{kind}": outputs(ellipse()).to_dataset() for kind in ("true_token_logit", "predictions")
     }
-    run = SimpleNamespace(name="planted", path="planted", has=held.__contains__, dataset=held.__getitem__)
+    run = SimpleNamespace(
+        name="planted",
+        path="planted",
+        has=held.__contains__,
+        dataset=held.__getitem__,
+        remedy="devexplore measure planted --only {}".format,
+    )
     assert essential_dynamics(run).attrs["output_kind"] == "predictions"
     assert essential_dynamics(run, kind="true_token_logit").attrs["output_kind"] == "true_token_logit"
     with pytest.raises(NotMeasured, match="devexplore measure planted"):

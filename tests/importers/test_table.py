@@ -186,6 +186,16 @@ def test_an_llc_without_its_chains_is_not_judged_but_for_its_sign(bundled_run: d
     assert "R̂" not in str(llc_row(llc, judged, LIGHT).traces)
 
 
+def test_an_empty_folder_and_the_folder_one_is_in_can_become_the_run(table, tmp_path, monkeypatch) -> None:
+    source = table(CURVE)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert dx.import_table(source, ".").name == "here"
+    assert dx.open(here).groups == ("llc", "losses", "metrics")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.csv", "here"]
+
+
 def test_nothing_can_be_measured_on_a_table_and_no_command_is_offered_for_it(
     bundled_run: dx.Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,6 +208,8 @@ def test_nothing_can_be_measured_on_a_table_and_no_command_is_offered_for_it(
         assert "imported from a table" in capsys.readouterr().err
     assert main(["train", "superposition", "--out", path]) == 2
     assert bundled_run.groups == dx.open(path).groups
+    with pytest.raises(NotMeasured, match="no network that could be measured"):
+        dx.essential_dynamics(bundled_run)
 
 
 def test_the_page_of_a_table_shows_its_curves_and_says_what_a_table_has_not(bundled_run, table, tmp_path):
