@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("devexplore", deadline=None)  # a busy machine is no failure
+settings.load_profile("devexplore")
 
 SMALLEST: dict[str, dict[str, Any]] = {
     "language": {

@@ -130,7 +130,7 @@ def some_boundaries(draw) -> Boundaries:
     return Boundaries(tuple(each), next(given_names), draw(notes))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some_boundaries(), st.sampled_from(["toml", "json"]))
 def test_any_boundaries_come_back_from_their_file_as_they_were(tmp_path_factory, chosen, kind: str) -> None:
     file = tmp_path_factory.mktemp("files") / f"boundaries.{kind}"

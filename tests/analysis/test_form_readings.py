@@ -142,7 +142,7 @@ def test_one_text_has_means_but_no_standard_errors() -> None:
     assert np.isnan(reading.favoured_tokens.probability_change_se).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(16)))
 def test_the_order_of_texts_changes_no_ranking(order: list[int]) -> None:
     lifted = lift_of(np.linspace(-1, 1, len(TEXTS)))

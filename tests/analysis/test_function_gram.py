@@ -93,7 +93,7 @@ def test_every_chunk_is_decoded_once(path: Path, monkeypatch):
     assert set(chunks.values()) == {1}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=3),
     st.integers(1, 3000),
@@ -151,7 +151,7 @@ def test_other_outputs_of_the_same_weights_are_not_taken_for_these(tmp_path: Pat
     np.testing.assert_allclose(function_gram(opened(path)).gram, 4 * once.gram, rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_comes_and_goes_the_kept_products_are_right(tmp_path_factory, data):
     features = np.random.default_rng(0).normal(size=(10, 7))

@@ -65,7 +65,7 @@ def test_a_run_joined_with_itself_is_itself_with_each_point_twice():
     assert list(dict.fromkeys(joint["run"].values)) == ["a", "a (2)"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 500), st.integers(2, 10))
 def test_two_halves_of_a_run_are_the_run(seed, cut):
     values = curve(seed)
@@ -75,7 +75,7 @@ def test_two_halves_of_a_run_are_the_run(seed, cut):
     assert joint["run"].values.tolist() == ["a"] * cut + ["b"] * (12 - cut)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 500))
 def test_turning_and_shifting_function_space_changes_nothing(seed):
     rng = np.random.default_rng(seed)

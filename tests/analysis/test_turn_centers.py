@@ -25,7 +25,7 @@ def arc(radius: float = 7.0) -> xr.DataArray:
     return outputs(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(30, 5_000), st.floats(0.1, 100))
 def test_the_weights_of_a_circles_center_combine_its_points_to_the_center(step: float, radius: float) -> None:
     output = arc(radius)

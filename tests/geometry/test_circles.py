@@ -150,7 +150,7 @@ def wiggly(seed: int) -> np.ndarray:
 SEEDS = st.integers(0, 200)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.floats(-3, 3), st.floats(-5, 5), st.floats(-5, 5))
 def test_rotation_and_translation_move_centres_and_keep_radii(seed, angle, x, y) -> None:
     points = wiggly(seed)
@@ -160,7 +160,7 @@ def test_rotation_and_translation_move_centres_and_keep_radii(seed, angle, x, y)
     np.testing.assert_allclose(after.center, before.center @ turn.T + [x, y], rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.floats(1e-6, 1e6))
 def test_scaling_scales_radii_and_centres(seed, scale) -> None:
     points = wiggly(seed)
@@ -169,7 +169,7 @@ def test_scaling_scales_radii_and_centres(seed, scale) -> None:
     np.testing.assert_allclose(after.center, scale * before.center, rtol=1e-6, atol=1e-6 * scale)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS)
 def test_time_reversal_only_flips_the_sign_of_the_curvature(seed) -> None:
     points = wiggly(seed)
@@ -178,7 +178,7 @@ def test_time_reversal_only_flips_the_sign_of_the_curvature(seed) -> None:
     np.testing.assert_allclose(back.center[::-1], forth.center, rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS)
 def test_in_the_plane_and_in_space_the_same_curve_has_the_same_circles(seed) -> None:
     points = wiggly(seed)

@@ -26,7 +26,7 @@ def singular(rng: np.random.Generator, place: np.ndarray) -> Smoothed:
     return exact(np.stack([place, np.zeros(4), across[0], 0.6 * across[1]]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_a_cusp_singularity_is_found_in_place_and_time_whatever_the_basis(seed) -> None:
     rng = np.random.default_rng(seed)

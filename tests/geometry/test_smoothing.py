@@ -9,7 +9,7 @@ from devexplore.errors import InvalidSpec
 from devexplore.geometry import curvature_se, noise_size, smooth
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.floats(0.05, 5.0))
 def test_a_cubic_and_its_three_derivatives_are_exact_at_any_spacing_and_bandwidth(seed, bandwidth) -> None:
     rng = np.random.default_rng(seed)

@@ -44,7 +44,7 @@ def test_wiggles_below_the_scale_do_not_turn_the_curve() -> None:
     assert turning(wiggly, 0.2).total < 0.1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.floats(0.01, 100))
 def test_rotation_translation_and_scaling_with_the_curve_change_nothing(seed, factor) -> None:
     rng = np.random.default_rng(seed)

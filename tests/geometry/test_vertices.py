@@ -117,7 +117,7 @@ def test_points_in_space_are_refused() -> None:
         vertices(np.zeros((10, 3)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(-3, 3), st.floats(1e-3, 1e3), st.floats(-2, 2))
 def test_rotation_scaling_translation_and_reversal_keep_the_vertices(angle, scale, shift) -> None:
     t = parameter("jittered", 0.4, 7.0)

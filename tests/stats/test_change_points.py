@@ -90,7 +90,7 @@ def test_outliers_on_one_level_are_no_changes() -> None:
     assert len(change_points(X, values, min_length=1).at) > 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.floats(0.01, 100), st.floats(-1000, 1000))
 def test_scale_offset_and_the_order_of_rows_change_nothing(seed: int, scale: float, offset: float) -> None:
     y = STAIRS + noise(seed)

@@ -98,7 +98,7 @@ def test_checkpoints_that_are_all_alike_have_zero_scores() -> None:
     assert (pca.explained_variance_ratio == 0).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.floats(1e-3, 1e3))
 def test_scaling_the_outputs_scales_the_scores_and_shifting_them_does_nothing(seed, scale) -> None:
     data = trajectory(count=12, features=50, seed=seed)
@@ -116,7 +116,7 @@ def test_a_random_walk_in_many_dimensions_has_the_explained_variances_of_theory(
     np.testing.assert_allclose(pca.explained_variance_ratio, 6 / (np.pi * np.arange(1, 5)) ** 2, rtol=0.05)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 11), st.integers(0, 11), st.integers(1, 5), st.integers(1, 400))
 def test_a_gram_matrix_grows_by_the_products_of_the_new_checkpoints_alone(
     old, reference, threads, width

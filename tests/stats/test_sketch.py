@@ -14,7 +14,7 @@ def test_the_hashes_are_those_of_always() -> None:
     np.testing.assert_array_equal(count_sketch(np.arange(1.0, 9.0), 4, seed=0), [2, 6, 1, -1])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.integers(2, 300), st.integers(0, 2**40), st.data())
 def test_parts_add_up_to_the_whole_wherever_they_are_cut(seed, size, first, data) -> None:
     values = np.random.default_rng(seed).normal(size=1000)
@@ -26,7 +26,7 @@ def test_parts_add_up_to_the_whole_wherever_they_are_cut(seed, size, first, data
     np.testing.assert_allclose(parts, whole, atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(-100, 100), st.floats(-100, 100))
 def test_combinations_of_checkpoints_commute_with_sketching(seed, a, b) -> None:
     x, y = np.random.default_rng(seed).normal(size=(2, 500))

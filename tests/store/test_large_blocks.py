@@ -54,7 +54,7 @@ def test_no_file_holds_more_than_a_megabyte_of_one_step(path: Path):
         assert tuple(output.encoding["preferred_chunks"][name] for name in output.dims) == array.chunks
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=4).map(tuple), st.integers(1, 10**6))
 def test_chunks_are_contiguous_within_the_limit_and_no_smaller_than_they_need_be(shape, most):
     chunks = _split(shape, most)
@@ -73,7 +73,7 @@ rows = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     step=rows, sequence=st.one_of(st.integers(0, 2), st.just(slice(None, None, 2)), st.just(np.array([2, 0])))
 )
@@ -104,7 +104,7 @@ def test_damage_met_by_the_fast_path_is_named_as_ever(path: Path, tmp_path: Path
         np.testing.assert_array_equal(output.sel(step=40).values, block(40))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_files_give_any_region_of_a_row_as_zarr_does(tmp_path_factory, data):
     shape = data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=3))

@@ -62,7 +62,7 @@ def one_line(error: pytest.ExceptionInfo[DevexploreError], *parts: str) -> None:
         assert part in message
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.lists(st.integers(0, 10**12), unique=True, max_size=6))
 def test_blocks_written_in_any_order_are_read_in_order_of_steps(tmp_path_factory, steps):
     path = filled(tmp_path_factory.mktemp("store") / "s.zarr", steps)
@@ -255,7 +255,7 @@ index = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(step=index, sequence=st.one_of(st.integers(-3, 2), slices(3)))
 def test_lazy_indexing_is_numpy_indexing(tmp_path_factory, step, sequence):
     path = filled(tmp_path_factory.mktemp("store") / "s.zarr", [40, 0, 30, 10, 20])

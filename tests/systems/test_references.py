@@ -48,7 +48,7 @@ def test_a_token_never_followed_by_anything_is_predicted_by_the_unigrams():
     np.testing.assert_allclose(bigram_log_probs(stream, 4, np.array([3]))[0], unigram_log_probs(stream, 4))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(2, 40))
 def test_n_grams_are_finite_log_probabilities_whatever_was_counted(seed, vocabulary):
     stream = np.random.default_rng(seed).integers(vocabulary, size=50).astype(np.uint16)

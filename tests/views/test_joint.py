@@ -146,7 +146,7 @@ def test_twelve_runs_have_twelve_looks():
     assert len(set(RUN_SYMBOLS)) == 4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_labels_of_points_that_are_well_apart_do_not_overlap_and_stay_inside(seed):
     rng = np.random.default_rng(seed)
