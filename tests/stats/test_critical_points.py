@@ -129,3 +129,14 @@ def test_constant_values_have_no_boundary_and_too_few_are_refused() -> None:
         critical_points(np.arange(4.0), np.arange(4.0))
     with pytest.raises(InvalidSpec, match="negative"):
         critical_points(X, X, -np.ones(len(X)))
+
+
+def test_a_stated_slope_decides_what_is_flat():
+    """The curve climbs by 8, then by 3, then by 8 again a unit of x: a pause only for those who call 3 flat."""
+    curve = np.interp(X, [0, 3, 6, 9.6], [0, 24, 33, 61.8])
+    values = curve + 0.5 * np.random.default_rng(0).normal(size=len(X))
+    assert critical_points(X, values, plateau_slope=1.0).kind.tolist() == []
+    found = critical_points(X, values, plateau_slope=5.0)
+    assert found.kind.tolist() == ["plateau"]
+    assert 3 <= found.location[0] <= 6
+    assert found.plateau_slope == 5.0
