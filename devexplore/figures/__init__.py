@@ -7,6 +7,8 @@ a Plotly figure (``token_changes``: HTML); and says in its place what the run do
 from devexplore.figures.development import development as development
 from devexplore.figures.development import trajectory as trajectory
 from devexplore.figures.landscape import landscape as landscape
+from devexplore.figures.order import agreement as agreement
+from devexplore.figures.order import developments as developments
 from devexplore.figures.stage_analysis import stage_analysis as stage_analysis
 from devexplore.figures.stages import stages as stages
 from devexplore.figures.tokens import token_changes as token_changes
@@ -17,7 +19,9 @@ from devexplore.figures.toy_models import k_gons as k_gons
 from devexplore.figures.toy_models import staircase as staircase
 
 __all__ = [
+    "agreement",
     "development",
+    "developments",
     "k_gons",
     "landscape",
     "stage_analysis",

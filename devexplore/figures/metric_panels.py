@@ -184,7 +184,8 @@ def _part_words(values: xr.DataArray, place: int, dims: Sequence[str]) -> str:
         return f"L{at['layer']} H{at['head']}"
     form, first = _PART_WORDS.get(str(dims[0]), ("{}", 0))
     label = at[dims[0]]
-    return form.format(label + first if first else label)
+    words = form.format(label + first if first else label)
+    return words.replace("layer ", "L")
 
 
 def _distinct(place: int, count: int, theme: Theme) -> str:

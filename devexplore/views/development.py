@@ -27,11 +27,11 @@ def development_figure(
 ) -> go.Figure:
     """Left: panels over log-steps, one below the other. Right: the planes of ``dynamics``, the first large;
     without it, ``why``."""
-    figure = sheet(680, theme, title, said)
+    figure = sheet(700, theme, title, said)
     for i, panel in enumerate(panels):
-        box = Box(62, 104 + i * 262, 372, 206)
+        box = Box(62, 104 + i * 272, 372, 206)
         draw_panel(figure, panel, box, i + 1, stages, last_step, theme)
-    boxes = [Box(516, 86, 560, 246), Box(516, 380, 250, 206), Box(826, 380, 250, 206)]
+    boxes = [Box(516, 86, 560, 246), Box(516, 386, 250, 212), Box(826, 386, 250, 212)]
     if dynamics is None:
         lines = "<br>".join(wrap(f"no trajectory: {why}", 80))
         write(figure, lines, 796, 320, theme.muted, xanchor="center", yanchor="middle", align="center")

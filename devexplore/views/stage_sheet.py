@@ -32,12 +32,12 @@ def stage_sheet(
     intervals. Below, one row a stage."""
     table_height = _ROW * (len(marks) + 1) + 8
     top = 104
-    figure = sheet(top + 252 * len(panels) + table_height + 36, theme, title, said)
+    figure = sheet(top + 262 * len(panels) + table_height + 36, theme, title, said)
     for i, panel in enumerate(panels):
-        draw_panel(figure, panel, Box(70, top + 252 * i, WIDTH - 110, 190), i + 1, marks, last_step, theme)
+        draw_panel(figure, panel, Box(70, top + 262 * i, WIDTH - 110, 190), i + 1, marks, last_step, theme)
         for mark in _boundaries(stages, panel, theme):
             figure.add_trace(mark.update(xaxis=f"x{i + 1}", yaxis=f"y{i + 1}"))
-    across, up = domains(figure, Box(16, top + 252 * len(panels), WIDTH - 32, table_height))
+    across, up = domains(figure, Box(16, top + 262 * len(panels), WIDTH - 32, table_height))
     figure.add_trace(_table(stages, marks, theme).update(domain={"x": across, "y": up}))
     write_foot(figure, foot, theme)
     return figure

@@ -1,0 +1,232 @@
+"""Rows over one log-step axis: which curve sees a boundary when, and when each development takes place."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from devexplore.views.axes import axis, log_step, step_label, step_ticks
+from devexplore.views.sheet import WIDTH, Box, foot, place, sheet, write
+from devexplore.views.stages import StageMark
+from devexplore.views.style import SIZES, Theme, run_style
+from devexplore.views.timeline import band_names, band_trace, strip_label
+
+_ROW: Final = 26.0
+_RIGHT, _TOP, _BELOW = 130.0, 88.0, 76.0
+_KINDS: Final = {"maximum": "triangle-up", "minimum": "triangle-down", "plateau": "square"}
+
+
+def agreement_chart(
+    found: xr.Dataset, stages: Sequence[StageMark], theme: Theme, title: str = "", said: str = ""
+) -> go.Figure:
+    """Boundaries of ``agreement``: a row a curve, each boundary a mark on its 90 % interval.
+
+    ▲ maximum, ▼ minimum, ■ plateau. Right: the share of the first curve's boundaries that this one sees too,
+    and in brackets what chance would give.
+    """
+    names = [str(name) for name in found["curve_name"].values]
+    figure, number_of = _rows(
+        [strip_label(name) for name in names], stages, float(found.attrs["last_step"]), theme, title, said
+    )
+    curve = found["curve"].values.astype(str)
+    for name in names:
+        one = found.isel(boundary=np.flatnonzero(curve == name))
+        row = number_of(names.index(name))
+        columns = (one[what].values for what in ("kind", "step", "lower", "upper", "probability"))
+        words = [
+            f"{strip_label(name)}: {kind} at step {step_label(step)}"
+            f"<br>90 %: {step_label(low)}–{step_label(high)}<br>probability {probability:.2f}"
+            for kind, step, low, high, probability in zip(*columns, strict=True)
+        ]
+        figure.add_trace(_intervals(one["lower"].values, one["upper"].values, row, theme.muted))
+        figure.add_trace(
+            go.Scatter(
+                x=log_step(one["step"].values),
+                y=np.full(one.sizes["boundary"], row),
+                mode="markers",
+                marker={
+                    "symbol": [_KINDS.get(str(kind), "circle") for kind in one["kind"].values],
+                    "size": 9,
+                    "color": theme.ink,
+                },
+                text=words,
+                hovertemplate="%{text}<extra></extra>",
+                name=name,
+                meta={"layer": "boundaries"},
+            )
+        )
+    first = names[0]
+    for name in names[1:]:
+        shared, chance = (
+            float(found[what].sel(curve_name=first, other=name)) for what in ("shared", "chance")
+        )
+        if np.isfinite(shared):
+            _beside(figure, f"{shared:.0%} ({chance:.0%})", number_of(names.index(name)), theme)
+    _beside(figure, f"shared with {strip_label(first)}", -0.5, theme, yanchor="bottom")
+    words = (
+        "▲ maximum, ▼ minimum, ■ plateau, on their 90 % intervals. Right: share of the first row’s "
+        "boundaries that this one sees too (and what intervals laid at random would share)."
+    )
+    missing = found.attrs.get("without", {})
+    foot(figure, "\n".join([words, *(f"{strip_label(name)}: {why}" for name, why in missing.items())]), theme)
+    return figure
+
+
+def development_chart(
+    found: xr.Dataset,
+    stages: Sequence[StageMark],
+    last_step: float,
+    theme: Theme,
+    title: str = "",
+    said: str = "",
+) -> go.Figure:
+    """Developments of ``developments``: a row each, a bar from onset to end, a dot half-way, with their 90 %
+    intervals; an open end where the metric still moves at the last checkpoint. Several runs lie side by side.
+    """
+    runs = found.expand_dims("run") if "run" not in found.dims else found
+    labels = [_development_label(found, i) for i in range(found.sizes["development"])]
+    figure, number_of = _rows(labels, stages, last_step, theme, title, said)
+    count = runs.sizes["run"]
+    for place_ in range(count):
+        one = runs.isel(run=place_)
+        colour, symbol = (theme.ink, "circle") if count == 1 else run_style(place_, theme)
+        rows = np.array([number_of(i) for i in range(one.sizes["development"])])
+        rows = rows + (place_ - (count - 1) / 2) * 0.7 / count
+        for trace in _development_traces(one, rows, colour, symbol, theme):
+            figure.add_trace(trace)
+    if count == 1:
+        for i in range(found.sizes["development"]):
+            said_ = _with_interval(found.isel(development=i))
+            _beside(figure, said_, number_of(i), theme)
+        _beside(figure, "half-way (90 %)", -0.5, theme, yanchor="bottom")
+    else:
+        names = [
+            f"<span style='color:{run_style(i, theme)[0]}'><b>━ {name}</b></span>"
+            for i, name in enumerate(runs["run"].values)
+        ]
+        write(figure, "   ".join(names), WIDTH - 16, 12, theme.muted, xanchor="right")
+    words = (
+        "Bar: from 10 % to 90 % of the way from the first value to the extreme; dot: half-way, with its 90 % "
+        "interval over blocks of held-out samples (none where a metric is of the weights alone). Arrow: the "
+        "extreme is the last checkpoint, it may not be over."
+    )
+    missing = found.attrs.get("missing", [])
+    foot(figure, words + (f"\nNot measured: {', '.join(missing)}." if missing else ""), theme)
+    return figure
+
+
+def _rows(
+    labels: list[str], stages: Sequence[StageMark], last_step: float, theme: Theme, title: str, said: str
+) -> tuple[go.Figure, Any]:
+    """A sheet with one row a label, the stages behind them, and which y a row has."""
+    high = _ROW * len(labels)
+    figure = sheet(_TOP + high + _BELOW + 24, theme, title, said)
+    left = 30 + 0.58 * 12 * max(map(len, labels), default=0)
+    box = Box(left, _TOP, WIDTH - left - _RIGHT, high)
+    end = float(log_step(np.array(last_step))) or 1.0
+    ticks, words = step_ticks(last_step)
+    low, top = len(labels) - 0.5, -0.5
+    quiet = {"size": SIZES["small"], "color": theme.muted}
+    place(
+        figure,
+        box,
+        1,
+        axis(
+            theme,
+            range=[-0.015 * end, 1.015 * end],
+            tickvals=ticks,
+            ticktext=words,
+            ticks="outside",
+            ticklen=4,
+            title={"text": "step", "standoff": 2, "font": quiet},
+        ),
+        axis(
+            theme,
+            range=[low, top],
+            tickvals=list(range(len(labels))),
+            ticktext=labels,
+            fixedrange=True,
+            tickfont={"size": 12, "color": theme.ink},
+            ticklabelstandoff=6,
+        ),
+    )
+    for stage in stages:
+        figure.add_trace(band_trace(stage, theme, low, top))
+    letters = int(box.width / (0.6 * SIZES["small"]))
+    for name in band_names(list(stages), end, theme, letters):
+        figure.add_annotation({**name, "yref": "y domain"})
+    return figure, float
+
+
+def _intervals(
+    lower: np.ndarray, upper: np.ndarray, row: float, colour: str, width: float = 2.0
+) -> go.Scatter:
+    """Bars from lower to upper, in one trace; nothing where either is unknown."""
+    known = np.isfinite(lower.astype(float) + upper.astype(float))
+    ends = np.stack([log_step(lower[known]), log_step(upper[known]), np.full(known.sum(), np.nan)], axis=1)
+    return go.Scatter(
+        x=ends.ravel(), y=np.full(ends.size, row), mode="lines", line={"color": colour, "width": width},
+        hoverinfo="skip", meta={"layer": "intervals"},
+    )  # fmt: skip
+
+
+def _development_traces(
+    one: xr.Dataset, rows: np.ndarray, colour: str, symbol: str, theme: Theme
+) -> list[go.Scatter]:
+    traces = []
+    onset, halfway, end = (one[name].values.astype(float) for name in ("onset", "halfway", "end"))
+    for i, row in enumerate(rows):
+        bar = _intervals(onset[i : i + 1], end[i : i + 1], row, theme.faint, 5.0)
+        traces.append(bar.update(meta={"layer": "span"}))
+        lower, upper = (one[f"halfway_{name}"].values[i : i + 1].astype(float) for name in ("lower", "upper"))
+        traces.append(_intervals(lower, upper, row, colour))
+    words = [
+        f"{name}<br>onset {step_label(a)}, half-way {step_label(b)}, end {step_label(c)}"
+        for name, a, b, c in zip(one["development"].values, onset, halfway, end, strict=True)
+    ]
+    traces.append(
+        go.Scatter(
+            x=log_step(halfway),
+            y=rows,
+            mode="markers",
+            text=words,
+            hovertemplate="%{text}<extra></extra>",
+            marker={"symbol": symbol, "size": 9, "color": colour},
+            meta={"layer": "halfway"},
+        )
+    )
+    going = np.flatnonzero(one["last"].values.astype(bool))
+    traces.append(
+        go.Scatter(
+            x=log_step(end[going]),
+            y=rows[going],
+            mode="markers",
+            hoverinfo="skip",
+            marker={"symbol": "triangle-right", "size": 10, "color": theme.faint},
+            meta={"layer": "going on"},
+        )
+    )
+    return traces
+
+
+def _development_label(found: xr.Dataset, place_: int) -> str:
+    name = str(found["development"].values[place_])
+    parts = np.unique(found["part"].values.reshape(-1, found.sizes["development"])[:, place_].astype(str))
+    part = str(parts[0]) if len(parts) == 1 else ""  # other seeds have other heads
+    return f"{name} {part}".replace("layer ", "L").replace(" head ", " H").rstrip()
+
+
+def _with_interval(one: xr.Dataset) -> str:
+    at, lower, upper = (float(one[f"halfway{end}"]) for end in ("", "_lower", "_upper"))
+    if not np.isfinite(lower + upper):
+        return step_label(at)
+    return f"{step_label(at)} ({step_label(lower)}–{step_label(upper)})"
+
+
+def _beside(figure: go.Figure, words: str, row: float, theme: Theme, **more: Any) -> None:
+    figure.add_annotation(
+        text=words, x=1, xref="x domain", y=row, yref="y", xanchor="left", xshift=6, showarrow=False,
+        font={"size": SIZES["small"], "color": theme.muted}, **({"yanchor": "middle"} | more),
+    )  # fmt: skip

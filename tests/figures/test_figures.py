@@ -1,0 +1,167 @@
+"""Each figure holds what the run holds; what a run lacks is said in its place, and the rest is drawn."""
+
+import re
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+import devexplore as dx
+from devexplore.errors import InvalidSpec, NotMeasured
+
+SYSTEMS = ("language", "regression", "superposition", "deep_linear")
+
+
+def words(figure: go.Figure) -> str:
+    """All that is written on a sheet, as one line."""
+    return re.sub(r"<br>|\s+", " ", " ".join(note.text for note in figure.layout.annotations))
+
+
+def layer(figure: go.Figure, name: str) -> list[go.Scatter]:
+    return [trace for trace in figure.data if (trace.meta or {}).get("layer") == name]
+
+
+def named(figure: go.Figure, name: str) -> list[go.Scatter]:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_loss_and_llc_of_every_system_are_those_of_the_run(measured_run, system):
+    run = dx.open(measured_run(system))
+    figure = dx.figures.stages(run)
+    loss = named(figure, "test loss")[0]
+    assert np.allclose(loss.y, run.dataset("losses")["test_loss"].values)
+    known = np.isfinite(run.dataset("llc")["llc"].values)
+    points = [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "markers"]
+    drawn = [step for trace in points for step in trace.customdata]
+    assert sorted(drawn) == run.dataset("llc")["step"].values[known].tolist()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_metric_that_a_panel_names_is_drawn_with_its_values(measured_run, system):
+    run = dx.open(measured_run(system))
+    figure = dx.figures.stage_analysis(run)
+    curves = [np.asarray(trace.y) for trace in figure.data if "step" in (trace.hovertemplate or "")]
+    metrics = run.dataset("metrics")
+    name = {"language": "icl_score", "regression": "icl_score", "superposition": "irregularity"}.get(
+        system, "weight_norm"
+    )
+    assert any(np.allclose(curve, metrics[name].values, equal_nan=True) for curve in curves)
+
+
+def test_a_table_without_network_shows_its_curves_and_says_that_nothing_can_be_measured(table_run):
+    run = table_run("llc,llc_se,loss,grad_norm")
+    figure = dx.figures.development(run)
+    assert np.allclose(named(figure, "test loss")[0].y, run.dataset("losses")["test_loss"].values)
+    assert "imported from a table" in words(figure)
+    analysis = dx.figures.stage_analysis(run)
+    assert "<b>grad norm</b>" in words(analysis)
+    assert len(dx.figures.landscape(run).layout.sliders[0].steps) > 10
+    for refused in (dx.figures.trajectory, dx.figures.token_changes):
+        with pytest.raises((NotMeasured, InvalidSpec)):
+            refused(run)
+
+
+def test_without_an_llc_its_panel_names_the_command_and_the_stages_are_those_of_the_loss(run_without):
+    run = run_without("superposition", "llc")
+    figure = dx.figures.stages(run)
+    assert "--only llc" in words(figure)
+    assert "boundaries are critical points of test_loss" in words(figure) or "one stage" in words(figure)
+    with pytest.raises(NotMeasured, match="--only llc"):
+        dx.figures.landscape(run)
+
+
+def test_without_metrics_the_command_that_measures_them_is_named(run_without):
+    run = run_without("superposition", "metrics")
+    for figure in (dx.figures.stage_analysis, dx.figures.k_gons):
+        with pytest.raises(NotMeasured, match="--only metrics"):
+            figure(run)
+
+
+def test_without_losses_the_training_loss_takes_their_place_and_tokens_are_refused(run_without):
+    run = run_without("language", "losses")
+    figure = dx.figures.stages(run)
+    train = named(figure, "train loss")[0]
+    assert np.allclose(train.y, run.dataset("checkpoints")["train_loss"].values, equal_nan=True)
+    for refused in (dx.figures.token_changes, dx.figures.token_groups):
+        with pytest.raises(NotMeasured, match="--only losses"):
+            refused(run)
+
+
+def test_a_metric_that_a_run_lacks_is_named_in_its_panel(run_without):
+    run = run_without("language", "metrics/previous_token_score")
+    assert "no previous_token_score in the group metrics" in words(dx.figures.stage_analysis(run))
+
+
+def test_one_checkpoint_is_drawn_as_points(trained_run):
+    path = trained_run("superposition")
+    for checkpoint in sorted((path / "checkpoints").glob("*.safetensors"))[1:]:
+        checkpoint.unlink()
+    run = dx.open(path)
+    dx.measure(run, [dx.TokenLosses(), dx.Metrics()], progress=False)
+    figure = dx.figures.stage_analysis(run)
+    points = [trace for trace in figure.data if "step" in (trace.hovertemplate or "")]
+    assert len(points) > 5
+    assert {trace.mode for trace in points} == {"markers"}
+    assert "whole run is one stage" in words(dx.figures.stages(run))
+    assert "no trajectory: " in words(dx.figures.development(run))
+
+
+def test_figures_of_other_systems_say_whose_they_are(measured_run):
+    run = dx.open(measured_run("regression"))
+    with pytest.raises(InvalidSpec, match="only deep_linear"):
+        dx.figures.staircase(run)
+    with pytest.raises(InvalidSpec, match="only superposition"):
+        dx.figures.k_gons(run)
+
+
+def test_the_staircase_marks_what_theory_predicts(measured_run):
+    run = dx.open(measured_run("deep_linear"))
+    times = dx.saddle_times(run)
+    figure = dx.figures.staircase(run)
+    predicted = sorted(10 ** trace.x[0] - 1 for trace in layer(figure, "predicted"))
+    assert np.allclose(predicted, np.sort(times["predicted"].values[np.isfinite(times["predicted"].values)]))
+
+
+def test_k_gons_are_the_columns_of_the_weights(measured_run):
+    run = dx.open(measured_run("superposition"))
+    metrics = run.dataset("metrics").load()
+    drawings = layer(dx.figures.k_gons(run), "columns")
+    last, length, angle = drawings[-1], metrics["feature_norm"][-1], metrics["feature_angle"][-1]
+    assert np.allclose(last.x, length * np.cos(angle), atol=1e-6)
+    assert np.allclose(last.y, length * np.sin(angle), atol=1e-6)
+
+
+def test_token_changes_have_one_row_a_stage_and_read_as_the_probe(measured_run):
+    run = dx.open(measured_run("language"))
+    stages = dx.find_stages(run, boundaries=[2, 4])
+    html = dx.figures.token_changes(run, 0, stages=stages)
+    assert html.count('class="flow"') == stages.sizes["stage"] == 3
+    change = dx.loss_change(run, stage=stages.isel(stage=1))
+    said = f"{float(change[0, 0]):+.2f} nats".replace("-", "−")
+    assert html.split('class="flow"')[2].count(said) >= 1
+    with pytest.raises(InvalidSpec, match="no sequence 999"):
+        dx.figures.token_changes(run, 999, stages=stages)
+
+
+def test_positions_of_regression_stand_in_for_tokens(measured_run):
+    run = dx.open(measured_run("regression"))
+    html = dx.figures.token_changes(run, stages=dx.find_stages(run, boundaries=[3]))
+    assert html.count("> 4 </span>") == 2
+    assert "means of" in html
+
+
+def test_rankings_of_a_stage_that_is_not_there_name_those_that_are(measured_run):
+    run = dx.open(measured_run("language"))
+    stages = dx.find_stages(run, boundaries=[3])
+    figure = dx.figures.token_rankings(run, "S2", by="position", stages=stages, n=3)
+    near = dx.loss_change(run, 3, 6).attrs["step_from"]
+    assert figure.layout.title.text == f"Change of loss, step {near} to 6"
+    with pytest.raises(InvalidSpec, match="no stage 'S9' among S1, S2"):
+        dx.figures.token_rankings(run, "S9", stages=stages)
+
+
+def test_dark_figures_are_dark(measured_run):
+    run = dx.open(measured_run("superposition"))
+    light, dark = (dx.figures.stages(run, theme=theme).layout.paper_bgcolor for theme in ("light", "dark"))
+    assert (light, dark) == ("#ffffff", "#171a1e")
