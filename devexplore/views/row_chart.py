@@ -215,7 +215,8 @@ def _development_label(found: xr.Dataset, place_: int) -> str:
     name = str(found["development"].values[place_])
     parts = np.unique(found["part"].values.reshape(-1, found.sizes["development"])[:, place_].astype(str))
     part = str(parts[0]) if len(parts) == 1 else ""  # other seeds have other heads
-    return f"{name} {part}".replace("layer ", "L").replace(" head ", " H").rstrip()
+    short = part.replace("layer ", "L").replace("head ", "H")
+    return f"{name} {short}".rstrip()
 
 
 def _with_interval(one: xr.Dataset) -> str:

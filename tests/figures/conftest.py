@@ -12,7 +12,7 @@ import devexplore as dx
 
 @pytest.fixture
 def table_run(tmp_path: Path) -> Callable[[str], dx.Run]:
-    """A run imported from a table that holds these columns (60 steps of an LLC that rises, rests and falls)."""
+    """A run imported from a table of these columns: 60 steps of an LLC that rises, rests and falls."""
     step = np.unique(np.geomspace(1, 20_000, 60).round().astype(int)) - 1
     x = np.log1p(step)
     noise = np.random.default_rng(0).normal(size=step.size)

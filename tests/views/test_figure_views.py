@@ -1,0 +1,251 @@
+"""Sheets and what stands on them: bands, labels, wells, drawings and rows say what their data say."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devexplore.views.axes import log_step
+from devexplore.views.k_gons import k_gon_sheet
+from devexplore.views.landscape import ground, heights, landscape_figure, n_words, well_places
+from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack, spread_apart
+from devexplore.views.row_chart import agreement_chart, development_chart
+from devexplore.views.sheet import WIDTH
+from devexplore.views.stage_sheet import stage_sheet, with_error
+from devexplore.views.stage_texts import stage_texts
+from devexplore.views.style import LIGHT
+
+STEP = np.array([0, 10, 100, 1000, 9999])
+
+
+def layer(figure, name):
+    return [trace for trace in figure.data if (trace.meta or {}).get("layer") == name]
+
+
+def notes(figure):
+    return [note.text for note in figure.layout.annotations]
+
+
+@pytest.fixture
+def energies():
+    """Three solutions: simple and bad, middling, complex and good; their free energies in closed form."""
+    loss, llc, n = np.array([3.0, 2.0, 1.9]), np.array([2.0, 40.0, 100.0]), np.geomspace(10, 1e5, 30)
+    return xr.Dataset(
+        {
+            "loss": ("stage", loss),
+            "llc": ("stage", llc),
+            "llc_se": ("stage", [0.2, 1.0, 2.0]),
+            "step": ("stage", [100, 1000, 9999]),
+            "verdict": ("stage", [1, 0, 0]),
+            "free_energy": (("stage", "n"), loss[:, None] * n + llc[:, None] * np.log(n)),
+            "preferred": (("stage", "n"), np.full((3, 30), 1 / 3)),
+            "crossing_n": ("stage", [np.nan, 200.0, 5000.0]),
+            "crossing_lower": ("stage", [np.nan, 150.0, 4000.0]),
+            "crossing_upper": ("stage", [np.nan, 250.0, 7000.0]),
+        },
+        coords={"n": n},
+    )
+
+
+def test_at_every_stop_of_the_slider_the_lowest_well_is_the_one_of_lowest_free_energy(energies, marks):
+    figure = landscape_figure(energies, marks, LIGHT)
+    stops = figure.layout.sliders[0].steps
+    lowest = energies["free_energy"].values.argmin(axis=0)
+    assert len(stops) == 30
+    assert set(lowest) == {0, 1, 2}
+    for stop, best in zip(stops, lowest, strict=True):
+        frame, _ = stop.args
+        assert int(np.argmin(frame["y"][1])) == best
+        assert frame["text"][1][best].endswith("lowest")
+
+
+def test_wells_stand_at_their_llc_and_the_slider_starts_at_its_own_stop(energies, marks):
+    figure = landscape_figure(energies, marks, LIGHT)
+    slider, (wells,) = figure.layout.sliders[0], layer(figure, "wells")
+    assert np.allclose(wells.x, energies["llc"])
+    assert np.allclose(wells.y, slider.steps[slider.active].args[0]["y"][1])
+    assert np.allclose(layer(figure, "measured llc")[0].x, energies["llc"])
+    assert list(wells.marker.symbol) == ["circle-open", "circle", "circle"]
+
+
+def test_a_stage_without_an_llc_has_no_well_and_the_foot_says_why(energies, marks):
+    energies["free_energy"][0] = np.nan
+    energies["why"] = ("stage", np.array(["chains left", "", ""], dtype=object))
+    figure = landscape_figure(energies, marks, LIGHT)
+    assert len(layer(figure, "wells")[0].x) == 2
+    assert "S1 has no well (chains left)." in notes(figure)[-1]
+
+
+def test_the_ground_has_its_minima_at_the_wells_and_nowhere_else():
+    places, height = np.array([5.0, 1.0, 9.0]), np.array([0.0, 1.0, 0.4])
+    x, y = ground(places, height)
+    minima = np.flatnonzero((y[1:-1] < y[:-2]) & (y[1:-1] <= y[2:])) + 1
+    assert np.allclose(x[minima], [1.0, 5.0, 9.0])
+    assert np.allclose(y[minima], [1.0, 0.0, 0.4])
+    assert (np.diff(x) >= 0).all()
+
+
+def test_equal_llcs_are_moved_apart_and_distant_ones_are_not():
+    assert np.allclose(well_places(np.array([1.0, 10.0, 5.0])), [1.0, 10.0, 5.0])
+    moved = well_places(np.array([1.0, 10.0, 10.0]))
+    assert moved[0] == 1.0
+    assert moved[2] - moved[1] == pytest.approx(0.14 * 9)
+    assert moved[1:].mean() == pytest.approx(10.0)
+    assert heights(np.array([3.0, 1.0, 2.0])).tolist() == [1.0, 0.0, 0.5]
+    assert heights(np.array([2.0, 2.0])).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(316, "316"), (3162, "3.2k"), (1e7, "10M"), (250e3, "250k"), (2e9, "2G")]
+)
+def test_numbers_of_samples_in_words(n, said):
+    assert n_words(n) == said
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=12), st.floats(0.1, 50))
+def test_words_spread_apart_keep_their_order_and_their_distance_and_move_only_where_they_must(values, gap):
+    places = np.array(values)
+    apart = spread_apart(places, gap)
+    order = np.argsort(places, kind="stable")
+    assert (np.diff(apart[order]) >= gap * (1 - 1e-9) - 1e-9).all()
+    assert apart.mean() == pytest.approx(places.mean(), abs=1e-6)
+    if (np.diff(places[order]) >= gap).all():
+        assert np.allclose(apart, places)
+
+
+def test_a_panel_holds_its_curves_their_bands_and_their_names_at_the_right_end(marks):
+    value = np.array([1.0, 2.0, np.nan, 4.0, 5.0])
+    curve = Curve(STEP, value, "n = 2", "#112233", value - 1, value + 2)
+    figure = panel_grid(
+        [curve_panel("score", "nats", [curve], LIGHT)], marks, 9999, LIGHT, title="T", foot="F"
+    )
+    band, line = (trace for trace in figure.data if trace.name in ("90 %", "n = 2"))
+    assert np.allclose(line.x, log_step(STEP))
+    assert np.array_equal(line.y, value, equal_nan=True)
+    assert np.array_equal(band.y, [0, 1, 3, 4, 7, 6, 4, 3])
+    assert len(layer(figure, "band")) == 3
+    assert {"<b>T</b>", "n = 2", "F"} <= set(notes(figure))
+
+
+def test_a_panel_without_values_says_so_and_a_single_value_is_a_point():
+    empty = curve_panel("score", "", [Curve(STEP, np.full(5, np.nan), "a", "#112233")], LIGHT)
+    assert empty.message == "no value at any checkpoint"
+    one = curve_panel("score", "", [Curve(STEP[:1], np.ones(1), "a", "#112233")], LIGHT)
+    assert [trace.mode for trace in one.traces] == ["markers"]
+
+
+def test_messages_are_written_into_their_panels_and_panels_do_not_overlap(marks):
+    figure = panel_stack([Panel("a", "", message="no LLC"), Panel("b", "")], marks, 9999, LIGHT)
+    assert "no LLC" in notes(figure)
+    (low, _), (_, high) = figure.layout.yaxis.domain, figure.layout.yaxis2.domain
+    assert low > high
+    assert figure.layout.width == WIDTH
+
+
+def test_the_sheet_of_stages_has_a_row_a_stage_and_marks_boundaries_with_their_intervals(stages, marks):
+    stages = stages.assign(
+        boundary_lower=("stage", [80.0, np.nan, np.nan]),
+        boundary_upper=("stage", [130.0, np.nan, np.nan]),
+        probability=("stage", [0.93, np.nan, np.nan]),
+        boundary_kind=("stage", np.array(["maximum", "chosen", "end"], dtype=object)),
+    )
+    figure = stage_sheet([Panel("LLC", "", range=(0, 10))], stages, marks, 9999, LIGHT)
+    assert [trace.x[0] for trace in layer(figure, "boundary")] == log_step(np.array([100, 1000])).tolist()
+    (interval,) = layer(figure, "interval")
+    assert np.allclose(interval.x, log_step(np.array([80, 130])))
+    (table,) = (trace for trace in figure.data if trace.type == "table")
+    columns = table.cells["values"]
+    assert list(columns[0]) == ["<b>S1</b>", "<b>S2</b>", "<b>S3</b>"]
+    assert list(columns[4]) == ["+20.00 ± 0.50", "–", "−3.00 ± 0.40"]
+    assert list(columns[5]) == ["100 (maximum)", "1,000 (chosen)", "end of the run"]
+
+
+def test_numbers_with_errors_end_at_the_second_digit_of_the_error():
+    assert [with_error(32.461, 0.956), with_error(-0.601, 1.33)] == ["+32.46 ± 0.96", "−0.6 ± 1.3"]
+    assert [with_error(149.5, 23.0), with_error(-2.0, 0.0)] == ["+150 ± 23", "−2"]
+
+
+def test_a_square_drawn_from_its_columns_has_four_corners_and_the_fifth_feature_is_none():
+    norm = np.array([[1.0, 1.0, 1.0, 1.0, 0.1]])
+    angle = np.array([[0.0, np.pi / 2, np.pi, -np.pi / 2, 1.0]])
+    metrics = xr.Dataset(
+        {
+            "feature_norm": (("step", "feature"), np.repeat(norm, 5, axis=0)),
+            "feature_angle": (("step", "feature"), np.repeat(angle, 5, axis=0)),
+            "population_loss": ("step", np.linspace(0.3, 0.06, 5)),
+        },
+        coords={"step": STEP},
+    )
+    figure = k_gon_sheet(metrics, {"4-gon": 0.0567}, [], LIGHT)
+    outline = layer(figure, "gon")[0]
+    corners = np.stack([outline.x, outline.y], axis=1)
+    assert np.allclose(corners, [[0, -1], [1, 0], [0, 1], [-1, 0], [0, -1]], atol=1e-12)
+    assert layer(figure, "level")[0].y == (0.0567, 0.0567)
+    assert sum("4 corners" in note for note in notes(figure)) == len(layer(figure, "gon")) == 5
+
+
+def test_rows_of_an_agreement_hold_each_curve_s_own_boundaries():
+    found = xr.Dataset(
+        {
+            "curve": ("boundary", np.array(["llc", "loss", "llc"], dtype=object)),
+            "step": ("boundary", [10.0, 12.0, 500.0]),
+            "lower": ("boundary", [8.0, 9.0, 400.0]),
+            "upper": ("boundary", [12.0, 15.0, 700.0]),
+            "probability": ("boundary", [1.0, 0.9, 0.8]),
+            "kind": ("boundary", np.array(["maximum", "minimum", "plateau"], dtype=object)),
+            "shared": (("curve_name", "other"), [[np.nan, 0.5], [1.0, np.nan]]),
+            "chance": (("curve_name", "other"), [[np.nan, 0.2], [0.3, np.nan]]),
+        },
+        coords={"curve_name": ["llc", "loss"], "other": ["llc", "loss"]},
+        attrs={"last_step": 9999.0, "without": {"curvature": "no outputs"}},
+    )
+    figure = agreement_chart(found, [], LIGHT)
+    llc, loss = layer(figure, "boundaries")
+    assert np.allclose(llc.x, log_step(np.array([10, 500])))
+    assert list(llc.marker.symbol) == ["triangle-up", "square"]
+    assert set(llc.y) == {0.0}
+    assert set(loss.y) == {1.0}
+    assert "50% (20%)" in notes(figure)
+    assert "curvature: no outputs" in notes(figure)[-1]
+
+
+def test_rows_of_developments_span_onset_to_end_and_open_where_they_go_on(marks):
+    columns = {"onset": [5.0, 50.0], "halfway": [10.0, 200.0], "end": [40.0, 9000.0]}
+    found = xr.Dataset(
+        {name: ("development", values) for name, values in columns.items()}
+        | {
+            "halfway_lower": ("development", [9.0, np.nan]),
+            "halfway_upper": ("development", [12.0, np.nan]),
+            "last": ("development", [False, True]),
+            "part": ("development", np.array(["layer 1 head 3", ""], dtype=object)),
+        },
+        coords={"development": ["a head", "learning"]},
+        attrs={"missing": ["n-grams"]},
+    )
+    figure = development_chart(found, marks, 9999, LIGHT)
+    assert figure.layout.yaxis.ticktext == ("a head L1 H3", "learning")
+    assert np.allclose(layer(figure, "halfway")[0].x, log_step(np.array([10, 200])))
+    assert np.allclose(layer(figure, "span")[1].x[:2], log_step(np.array([50, 9000])))
+    assert list(layer(figure, "going on")[0].y) == [1.0]
+    assert "10 (9–12)" in notes(figure)
+    assert "Not measured: n-grams." in notes(figure)[-1]
+    seeds = xr.concat([found, found], xr.DataArray(["s0", "s1"], dims="run", name="run"))
+    assert len(layer(development_chart(seeds, marks, 9999, LIGHT), "halfway")) == 2
+
+
+def test_texts_have_one_colour_limit_for_all_stages_and_are_escaped(marks):
+    def change(values):
+        words = np.array([["<b>", " x"]], dtype=object)
+        coords = {
+            "target_text": (("sequence", "position"), words),
+            "token_text": (("sequence", "position"), words),
+        }
+        return xr.DataArray([values], dims=("sequence", "position"), coords=coords, attrs={"units": "nats"})
+
+    html = stage_texts([change([-2.0, 1.0]), change([-0.5, 0.25]), change([0.0, np.nan])], marks, LIGHT)
+    assert "fell −2 nats" in html
+    assert "&lt;b&gt;" in html
+    assert "<b>x" not in html
+    shares = [part.split("%")[0] for part in html.split("var(--fell) ")[1:]]
+    assert shares[1:3] == ["70", "18"]
