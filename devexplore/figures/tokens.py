@@ -10,10 +10,10 @@ from devexplore.analysis.labelled_losses import PLACE, labelled_losses
 from devexplore.analysis.learning_groups import when_learned
 from devexplore.analysis.token_rankings import By, most_changed
 from devexplore.analysis.tokens import loss_change, loss_history
-from devexplore.errors import InvalidSpec
+from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.figures.gather import loaded, staged
 from devexplore.run import Run
-from devexplore.schema import PROBE
+from devexplore.schema import LOSSES, PROBE
 from devexplore.views.learning import learning_figure
 from devexplore.views.stage_texts import stage_texts
 from devexplore.views.style import THEMES, ThemeName
@@ -51,7 +51,7 @@ def token_changes(
         raise InvalidSpec(
             "whose stages? Give the run that these losses are of: token_changes(losses, run=run)"
         )
-    losses = labelled_losses(source).load()
+    losses = _token_losses(source).load()
     found = staged(whose, stages, theme)
     steps = [(mark.start, mark.end) for mark in found.marks]
     changes = [loss_change(losses.to_dataset(name="token_loss"), *ends).transpose(*PLACE) for ends in steps]
@@ -99,7 +99,7 @@ def token_groups(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName
 
     Draws ``dx.when_learned``. Raises ``NotMeasured`` without token losses.
     """
-    losses = labelled_losses(run)  # what lacks is said before stages are sought
+    losses = _token_losses(run)  # what lacks is said before stages are sought
     found = staged(run, stages, theme)
     groups = when_learned(losses.to_dataset(name="token_loss"), found.stages)
     return learning_figure(groups, found.marks, found.theme)
@@ -114,6 +114,12 @@ def token_history(
     """
     found = staged(run, stages, theme)
     return history_figure(loss_history(run, sequence, position), found.marks, found.theme)
+
+
+def _token_losses(source: Run | xr.Dataset) -> xr.DataArray:
+    if isinstance(source, Run) and source.has(LOSSES) and "token_loss" not in source.dataset(LOSSES):
+        raise NotMeasured(f"{source.name} holds no losses of single predictions; {source.remedy('losses')}")
+    return labelled_losses(source)
 
 
 def _as_text(changes: list[xr.DataArray], probe: xr.Dataset | None) -> tuple[list[xr.DataArray], str]:

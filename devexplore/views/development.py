@@ -1,18 +1,22 @@
 """A whole development on one sheet: loss and LLC beside the planes of the trajectory; the planes alone."""
 
 from collections.abc import Sequence
-from textwrap import wrap
 
 import plotly.graph_objects as go
 import xarray as xr
 
-from devexplore.views.panels import Panel, draw_panel
+from devexplore.views.axes import shorten
+from devexplore.views.form_marks import any_form
+from devexplore.views.panels import Panel, draw_panel, panel_stack
 from devexplore.views.sheet import WIDTH, Box, foot, inset, sheet, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import TYPE_WORDS, Theme
 from devexplore.views.trajectory import caption, plane, plane_names
 
 LLC_KEY = "LLC: hollow points are doubtful; crosses and arrows at the edge are estimates that are no LLC."
+
+_LETTERS = 14
+"""Of a stage's name in the key."""
 
 
 def development_figure(
@@ -25,21 +29,20 @@ def development_figure(
     title: str = "",
     said: str = "",
 ) -> go.Figure:
-    """Left: panels over log-steps, one below the other. Right: the planes of ``dynamics``, the first large;
-    without it, ``why``."""
+    """Left: panels over log-steps, one below the other. Right: the planes of ``dynamics``, the first large.
+    Without it the panels are as wide as the sheet, and the foot says ``why``."""
+    if dynamics is None:
+        quiet = f"No trajectory: {why}. {LLC_KEY}"
+        return panel_stack(panels, stages, last_step, theme, title=title, said=said, foot=quiet)
     figure = sheet(700, theme, title, said)
     for i, panel in enumerate(panels):
         box = Box(62, 104 + i * 272, 372, 206)
         draw_panel(figure, panel, box, i + 1, stages, last_step, theme)
     boxes = [Box(516, 86, 560, 246), Box(516, 386, 250, 212), Box(826, 386, 250, 212)]
-    if dynamics is None:
-        lines = "<br>".join(wrap(f"no trajectory: {why}", 80))
-        write(figure, lines, 796, 320, theme.muted, xanchor="center", yanchor="middle", align="center")
-    else:
-        for number, (name, box) in enumerate(zip(plane_names(dynamics), boxes, strict=False), 3):
-            inset(figure, plane(dynamics, name, stages, theme, ("stage", "raw", "vertices")), box, number)
-        words = f"{caption(dynamics)} Dots: checkpoints; rings: vertices; diamonds: their cusps. {LLC_KEY}"
-        foot(figure, words, theme)
+    for number, (name, box) in enumerate(zip(plane_names(dynamics), boxes, strict=False), 3):
+        inset(figure, plane(dynamics, name, stages, theme, ("stage", "raw", "vertices")), box, number)
+    words = f"{caption(dynamics)} Dots: checkpoints; rings: vertices; diamonds: their cusps. {LLC_KEY}"
+    foot(figure, words, theme)
     _key(figure, stages, theme)
     return figure
 
@@ -62,6 +65,8 @@ def trajectory_figure(
         )
         inset(figure, one, Box(i * cell + 58, 66, cell - 66, 340), i + 1)
     marks = "Grey: osculating circles; dots: their centres, the evolute; rings: vertices; diamonds: cusps."
+    if forms is not None and any_form(forms):
+        marks += " Green stars: forms; green squares: turns that beat random walks and are no form."
     foot(figure, f"{caption(dynamics, conclusion)} {marks}", theme)
     _key(figure, stages, theme)
     return figure
@@ -69,7 +74,10 @@ def trajectory_figure(
 
 def _key(figure: go.Figure, stages: Sequence[StageMark], theme: Theme) -> None:
     """Which colour is which stage, at the top right; in two columns' width at most."""
-    words = [f"<span style='color:{stage.colour}'><b>━ {stage.name}</b></span>" for stage in stages]
+    words = [
+        f"<span style='color:{stage.colour}'><b>━ {shorten(stage.name, _LETTERS)}</b></span>"
+        for stage in stages
+    ]
     kinds = [
         f"<span style='color:{shade}'>{TYPE_WORDS[kind]}</span>"
         for kind, shade in (("A", theme.warm[0]), ("B", theme.cool[0]), ("undecided", theme.undecided[0]))

@@ -10,7 +10,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from devexplore.sampling.trust import TRUSTED
-from devexplore.views.axes import axis
+from devexplore.views.axes import axis, shorten
 from devexplore.views.panels import spread_apart
 from devexplore.views.sheet import WIDTH, Box, foot, place, sheet, size_of, write
 from devexplore.views.stages import StageMark
@@ -27,12 +27,13 @@ _NARROWEST: Final = 0.14
 """Least distance of two wells, as a share of the range of λ̂."""
 
 _STOPS: Final = 60
+_LETTERS: Final = 14
 
 _FOOT: Final = (
     "Measured: λ̂ with its standard error (ticks at the lower edge), the loss, and so F = n·L + λ̂·ln n, of "
-    "the checkpoint at the end of each stage; hollow: a doubtful λ̂. Schematic: walls and ridges. Bars on the "
-    "right: 90 % intervals of n at which neighbours cross. λ̂ is a number at one nβ: n compares stages and "
-    "counts no real samples."
+    "the checkpoint at the end of each stage; hollow: a doubtful λ̂. Schematic: walls and ridges; wells that "
+    "would coincide stand aside. Bars on the right: 90 % intervals of n at which neighbours cross. λ̂ is a "
+    "number at one nβ: n compares stages and counts no real samples."
 )
 
 
@@ -57,7 +58,7 @@ def landscape_figure(
     frames = [_moving(shown.isel(n=at), marks, theme) for at in stops.tolist()]
     _odds(figure, shown, marks, theme)
     _name_odds(figure, shown, marks, theme)
-    still = len(figure.data)
+    still = len(tuple(figure.data))
     figure.add_traces(frames[active])
     _ground_axes(figure, shown, [mark.colour for mark in marks], theme)
     moving = list(range(still, still + len(frames[active])))
@@ -135,9 +136,9 @@ def _moving(at_n: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> list
         meta={"layer": "ground"},
     )
     lowest = int(energy.argmin())
+    said = ["lowest" if i == lowest else _above(nats - energy[lowest]) for i, nats in enumerate(energy)]
     words = [
-        f"<b>{mark.name}</b><br>{'lowest' if i == lowest else _above(energy[i] - energy[lowest])}"
-        for i, mark in enumerate(stages)
+        f"<b>{shorten(mark.name, _LETTERS)}</b><br>{above}" for mark, above in zip(stages, said, strict=True)
     ]
     hover = [
         f"{mark.name}, step {int(at_n['step'][i]):,}<br>loss {float(at_n['loss'][i]):.4g}"
@@ -294,7 +295,7 @@ def _name_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark]
         at, best = float(x[odds > 0.95 * odds.max()].mean()), float(odds.max())
         near = [key for key in places if abs(key[0] - at) < 0.05 * np.ptp(x) and abs(key[1] - best) < 0.08]
         places.setdefault(near[0] if near else (at, best), []).append(
-            f"<span style='color:{mark.colour}'><b>{mark.name}</b></span>"
+            f"<span style='color:{mark.colour}'><b>{shorten(mark.name, _LETTERS)}</b></span>"
         )
     for (at, best), names in places.items():
         figure.add_annotation(
@@ -322,16 +323,19 @@ def _slider(steps: list[dict[str, Any]], active: int, figure: go.Figure, theme: 
         "font": {"size": 1, "color": "rgba(0,0,0,0)"},
         "ticklen": 0,
         "minorticklen": 0,
-        "bgcolor": theme.line,
-        "bordercolor": theme.line,
+        "bgcolor": theme.faint,
+        "bordercolor": theme.faint,
         "activebgcolor": theme.muted,
     }
 
 
 def _first_stop(shown: xr.Dataset, stops: np.ndarray) -> int:
-    """Where the slider starts: where it is least sure which stage is preferred."""
-    surest = shown["preferred"].isel(n=stops).max("stage").values
-    return int(np.argmin(np.nan_to_num(surest, nan=1.0)))
+    """Where the slider starts: at the last crossing, in the middle where there is none."""
+    crossings = shown["crossing_n"].values
+    if not np.isfinite(crossings).any():
+        return stops.size // 2
+    far = np.abs(np.log(shown["n"].values[stops] / np.nanmax(crossings)))
+    return int(np.argmin(far))
 
 
 def _why(energies: xr.Dataset, place_: int) -> str:

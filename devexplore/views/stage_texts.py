@@ -9,6 +9,7 @@ import xarray as xr
 from devexplore.views.axes import step_label
 from devexplore.views.coloured_text import FLOW_STYLE, colour_key, coloured_tokens
 from devexplore.views.predictions import themed
+from devexplore.views.stage_sheet import signed
 from devexplore.views.stages import StageMark
 from devexplore.views.style import Theme
 from devexplore.views.tokens import colour_limit
@@ -35,8 +36,7 @@ def stage_texts(
     unit = changes[0].attrs.get("units", "")
     rows = []
     for change, stage in zip(changes, stages, strict=True):
-        mean = float(change.mean())
-        said = f"{step_label(stage.start)}–{step_label(stage.end)}<br>mean {mean:+.2f}".replace("-", "−")
+        said = f"{step_label(stage.start)}–{step_label(stage.end)}<br>mean {signed(float(change.mean()))}"
         rows.append(
             f'<div class="head" style="border-color: {stage.colour}">'
             f'<b style="color: {stage.colour}">{escape(stage.name)}</b><small>{said}</small></div>'
