@@ -40,5 +40,5 @@ def developments(
     runs = list(source) if isinstance(source, Sequence) else [source]
     measured = find_developments(source)
     found = staged(runs[0], stages, theme)
-    title = f"Developments of {', '.join(run.name for run in runs)}"
+    title = f"Developments of {runs[0].name if len(runs) == 1 else f'{len(runs)} runs'}"
     return development_chart(measured, found.marks, found.last_step, found.theme, title, found.said)

@@ -14,6 +14,7 @@ from devexplore.views.style import SIZES, Theme, run_style
 from devexplore.views.timeline import band_names, band_trace, strip_label
 
 _ROW: Final = 26.0
+_ROW_OF_A_RUN: Final = 14.0
 _RIGHT, _TOP, _BELOW = 130.0, 88.0, 76.0
 _KINDS: Final = {"maximum": "triangle-up", "minimum": "triangle-down", "plateau": "square"}
 
@@ -87,15 +88,19 @@ def development_chart(
     """
     runs = found.expand_dims("run") if "run" not in found.dims else found
     labels = [_development_label(found, i) for i in range(found.sizes["development"])]
-    figure, number_of = _rows(labels, stages, last_step, theme, title, said)
     count = runs.sizes["run"]
+    row_height = max(_ROW, _ROW_OF_A_RUN * count)
+    figure, number_of = _rows(labels, stages, last_step, theme, title, said, row_height)
+    below: list[go.Scatter] = []
+    above: list[go.Scatter] = []
     for place_ in range(count):
         one = runs.isel(run=place_)
         colour, symbol = (theme.ink, "circle") if count == 1 else run_style(place_, theme)
         rows = np.array([number_of(i) for i in range(one.sizes["development"])])
         rows = rows + (place_ - (count - 1) / 2) * 0.7 / count
-        for trace in _development_traces(one, rows, colour, symbol, theme):
-            figure.add_trace(trace)
+        spans, dots = _development_traces(one, rows, colour, symbol, theme)
+        below, above = below + spans, above + dots
+    figure.add_traces([*below, *above])  # no run's bar hides another's dot
     if count == 1:
         for i in range(found.sizes["development"]):
             said_ = _with_interval(found.isel(development=i))
@@ -118,10 +123,16 @@ def development_chart(
 
 
 def _rows(
-    labels: list[str], stages: Sequence[StageMark], last_step: float, theme: Theme, title: str, said: str
+    labels: list[str],
+    stages: Sequence[StageMark],
+    last_step: float,
+    theme: Theme,
+    title: str,
+    said: str,
+    row_height: float = _ROW,
 ) -> tuple[go.Figure, Any]:
     """A sheet with one row a label, the stages behind them, and which y a row has."""
-    high = _ROW * len(labels)
+    high = row_height * len(labels)
     figure = sheet(_TOP + high + _BELOW + 24, theme, title, said)
     left = 30 + 0.58 * 12 * max(map(len, labels), default=0)
     box = Box(left, _TOP, WIDTH - left - _RIGHT, high)
@@ -174,19 +185,23 @@ def _intervals(
 
 def _development_traces(
     one: xr.Dataset, rows: np.ndarray, colour: str, symbol: str, theme: Theme
-) -> list[go.Scatter]:
-    traces = []
-    onset, halfway, end = (one[name].values.astype(float) for name in ("onset", "halfway", "end"))
-    for i, row in enumerate(rows):
-        bar = _intervals(onset[i : i + 1], end[i : i + 1], row, theme.faint, 5.0)
-        traces.append(bar.update(meta={"layer": "span"}))
-        lower, upper = (one[f"halfway_{name}"].values[i : i + 1].astype(float) for name in ("lower", "upper"))
-        traces.append(_intervals(lower, upper, row, colour))
+) -> tuple[list[go.Scatter], list[go.Scatter]]:
+    """The bars of one run from onset to end; and what lies on them: half-way points and their intervals."""
+    onset, halfway, end, lower, upper = (
+        one[name].values.astype(float)
+        for name in ("onset", "halfway", "end", "halfway_lower", "halfway_upper")
+    )
+    spans, dots = [], []
+    for i, row in enumerate(rows.tolist()):
+        at = slice(i, i + 1)
+        bar = _intervals(onset[at], end[at], row, theme.circle_in_space, 5.0)
+        spans.append(bar.update(meta={"layer": "span"}))
+        dots.append(_intervals(lower[at], upper[at], row, colour))
     words = [
         f"{name}<br>onset {step_label(a)}, half-way {step_label(b)}, end {step_label(c)}"
         for name, a, b, c in zip(one["development"].values, onset, halfway, end, strict=True)
     ]
-    traces.append(
+    dots.append(
         go.Scatter(
             x=log_step(halfway),
             y=rows,
@@ -198,17 +213,17 @@ def _development_traces(
         )
     )
     going = np.flatnonzero(one["last"].values.astype(bool))
-    traces.append(
+    spans.append(
         go.Scatter(
             x=log_step(end[going]),
             y=rows[going],
             mode="markers",
             hoverinfo="skip",
-            marker={"symbol": "triangle-right", "size": 10, "color": theme.faint},
+            marker={"symbol": "triangle-right", "size": 10, "color": theme.circle_in_space},
             meta={"layer": "going on"},
         )
     )
-    return traces
+    return spans, dots
 
 
 def _development_label(found: xr.Dataset, place_: int) -> str:
