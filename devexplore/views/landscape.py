@@ -1,31 +1,20 @@
 """Stages as wells, placed by λ̂ and as deep as their free energy is low, while the number of samples moves."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from jaxtyping import Float
 
 from devexplore.sampling.trust import TRUSTED
 from devexplore.views.axes import axis, shorten
-from devexplore.views.panels import spread_apart
 from devexplore.views.sheet import WIDTH, Box, foot, place, sheet, size_of, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
-
-_RIDGE: Final = 1.35
-"""Height between wells: somewhat above the highest one, which is at 1."""
+from devexplore.views.wells import RIDGE, ground, heights, well_places
 
 _FLOOR: Final = -0.5
-_POINTS: Final = 60
-"""Of the ground, on each side of a well."""
-
-_NARROWEST: Final = 0.14
-"""Least distance of two wells, as a share of the range of λ̂."""
-
 _STOPS: Final = 60
 _LETTERS: Final = 14
 
@@ -86,37 +75,6 @@ def n_words(n: float) -> str:
 def _above(nats: float) -> str:
     """+1,080; what is below a nat means nothing (terms of order ln ln n are left out)."""
     return f"+{nats:,.0f}" if nats >= 10 else f"+{nats:.1f}" if nats >= 1 else "+ under 1"
-
-
-def well_places(llc: Float[np.ndarray, " stage"]) -> Float[np.ndarray, " stage"]:
-    """Where wells are drawn: at λ̂, moved aside where neighbours would be nearer than a share of the range."""
-    span = float(np.ptp(llc)) or max(abs(float(llc[0])), 1.0)
-    return spread_apart(llc, _NARROWEST * span)
-
-
-def heights(free_energy: Float[np.ndarray, " stage"]) -> Float[np.ndarray, " stage"]:
-    """0 for the lowest, 1 for the highest, linear between; all 0 where they are equal."""
-    above = free_energy - free_energy.min()
-    return above / (above.max() or 1.0)
-
-
-def ground(
-    places: Float[np.ndarray, " stage"], height: Float[np.ndarray, " stage"]
-) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
-    """A line that has its minima at these places, at these heights, and the same ridge between any two:
-    h + (ridge − h)·sin²(πd/2w) at a distance d, with w half the way to the neighbour."""
-    order = np.argsort(places)
-    sorted_places, sorted_heights = places[order], height[order]
-    gaps = np.diff(sorted_places)
-    outer = float(gaps.mean()) if len(gaps) else max(abs(float(places[0])), 1.0)
-    ends = np.concatenate([[outer], gaps, [outer]]) / 2
-    share = np.linspace(0.0, 1.0, _POINTS)
-    x, y = [], []
-    for at, low, (left, right) in zip(sorted_places, sorted_heights, pairwise(ends), strict=True):
-        wall = low + (_RIDGE - low) * np.sin(np.pi / 2 * share) ** 2
-        x += [at - left * share[::-1], at + right * share[1:]]
-        y += [wall[::-1], wall[1:]]
-    return np.concatenate(x), np.concatenate(y)
 
 
 def _moving(at_n: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> list[go.Scatter]:
@@ -195,7 +153,7 @@ def _ground_axes(figure: go.Figure, shown: xr.Dataset, colours: list[str], theme
         axis(theme, title={"text": "λ̂", "font": quiet, "standoff": 4}, showgrid=False),
         axis(
             theme,
-            range=[_FLOOR, _RIDGE + 0.05],
+            range=[_FLOOR, RIDGE + 0.05],
             showticklabels=False,
             ticks="",
             showgrid=False,

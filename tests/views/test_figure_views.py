@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from devexplore.views.axes import log_step
 from devexplore.views.k_gons import k_gon_sheet
-from devexplore.views.landscape import ground, heights, landscape_figure, n_words, well_places
+from devexplore.views.landscape import landscape_figure, n_words
 from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack, spread_apart
 from devexplore.views.row_chart import agreement_chart, development_chart
 from devexplore.views.sheet import WIDTH
 from devexplore.views.stage_sheet import stage_sheet, with_error
 from devexplore.views.stage_texts import stage_texts
 from devexplore.views.style import LIGHT
+from devexplore.views.wells import ground, heights, well_places
 
 STEP = np.array([0, 10, 100, 1000, 9999])
 
