@@ -17,6 +17,9 @@ from devexplore.views.wells import RIDGE, ground, heights, well_places
 _FLOOR: Final = -0.5
 _STOPS: Final = 60
 _LETTERS: Final = 14
+_ODDS: Final = Box(WIDTH - 370, 100, 320, 300)
+_LINE: Final = 0.055
+"""Height of a line of words, in probability."""
 
 _FOOT: Final = (
     "Measured: λ̂ with its standard error (ticks at the lower edge), the loss, and so F = n·L + λ̂·ln n, of "
@@ -186,7 +189,7 @@ def _ground_axes(figure: go.Figure, shown: xr.Dataset, colours: list[str], theme
 
 def _odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> None:
     """Probability of the lowest free energy over n, and the intervals of crossings of neighbours."""
-    box = Box(WIDTH - 370, 100, 320, 300)
+    box = _ODDS
     n = shown["n"].values
     quiet = {"size": SIZES["small"], "color": theme.muted}
     decades = np.arange(np.ceil(np.log10(n[0])), np.floor(np.log10(n[-1])) + 1)
@@ -201,7 +204,7 @@ def _odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], the
             ticktext=[n_words(10.0**k) for k in decades],
             range=[np.log10(n[0]), np.log10(n[-1])],
         ),
-        axis(theme, range=[0, 1.15], tickvals=[0, 0.5, 1], fixedrange=True),
+        axis(theme, range=[0, 1.2], tickvals=[0, 0.5, 1], fixedrange=True),
     )
     write(figure, "<b>Probability of the lowest free energy</b>", box.left - 2, 76, theme.ink, 12)
     for i, mark in enumerate(stages):
@@ -243,23 +246,39 @@ def _odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], the
 
 
 def _name_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> None:
-    """Each stage's name where it is surest; stages that are as sure at the same n share one line."""
+    """Each stage's name above where it is surest, as high as it must be to cover no other; stages that are as
+    sure at the same n share one."""
     x = np.log10(shown["n"].values)
-    places: dict[tuple[float, float], list[str]] = {}
+    places: dict[tuple[float, float], list[StageMark]] = {}
     for i, mark in enumerate(stages):
         odds = shown["preferred"].isel(stage=i).values
         if odds.max() <= 0.1:
             continue
         at, best = float(x[odds > 0.95 * odds.max()].mean()), float(odds.max())
         near = [key for key in places if abs(key[0] - at) < 0.05 * np.ptp(x) and abs(key[1] - best) < 0.08]
-        places.setdefault(near[0] if near else (at, best), []).append(
-            f"<span style='color:{mark.colour}'><b>{shorten(mark.name, _LETTERS)}</b></span>"
-        )
-    for (at, best), names in places.items():
+        places.setdefault(near[0] if near else (at, best), []).append(mark)
+    taken: list[tuple[float, float, float]] = []
+    for (at, best), marks in sorted(places.items()):
+        names = [shorten(mark.name, _LETTERS) for mark in marks]
+        half = 0.3 * SIZES["small"] * len(" · ".join(names)) / _ODDS.width * float(np.ptp(x))
+        high = best
+        while any(right > at - half and abs(high - y) < _LINE for _, right, y in taken):
+            high += _LINE
+        taken.append((at - half, at + half, high))
+        words = [
+            f"<span style='color:{mark.colour}'><b>{name}</b></span>"
+            for mark, name in zip(marks, names, strict=True)
+        ]
         figure.add_annotation(
-            text=" · ".join(names), x=at, y=best, xref="x2", yref="y2", yanchor="bottom", showarrow=False,
+            text=" · ".join(words),
+            x=max(at, float(x[0]) + half),
+            y=high,
+            xref="x2",
+            yref="y2",
+            yanchor="bottom",
+            showarrow=False,
             font={"size": SIZES["small"], "color": theme.muted},
-        )  # fmt: skip
+        )
 
 
 def _slider(steps: list[dict[str, Any]], active: int, figure: go.Figure, theme: Theme) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from devexplore.views.axes import log_step, step_label
+from devexplore.views.axes import log_step, shorten, step_label
 from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.sheet import WIDTH, Box, domains, sheet
 from devexplore.views.sheet import foot as write_foot
@@ -14,6 +14,9 @@ from devexplore.views.stages import StageMark
 from devexplore.views.style import FONT, TYPE_WORDS, Theme
 
 _ROW = 30
+_LETTERS = 18
+"""Of a stage's name in the table: more would take a second line."""
+
 _HEADS = ("stage", "steps", "type", "Δ loss", "Δ LLC ± SE", "ends at step", "90 % interval", "probability")
 _WIDTHS = (1.4, 1.5, 1.6, 1, 1.3, 1.5, 1.4, 1)
 
@@ -106,7 +109,7 @@ def _row(one: xr.Dataset, mark: StageMark) -> tuple[str, ...]:
     )
     kind = str(one["boundary_kind"].item())
     return (
-        f"<b>{mark.name}</b>",
+        f"<b>{shorten(mark.name, _LETTERS)}</b>",
         f"{mark.start:,.0f} – {mark.end:,.0f}",
         TYPE_WORDS.get(mark.type, "undecided"),
         signed(float(one["delta_loss"])),
