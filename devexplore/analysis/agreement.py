@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from devexplore.analysis.milestones import CURVATURE, find_milestones
+from devexplore.analysis.milestones import find_milestones
+from devexplore.analysis.run_curves import curve_names
 from devexplore.errors import DevexploreError, InvalidSpec
-from devexplore.schema import LLC, METRICS, STEP
+from devexplore.schema import STEP
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -39,7 +40,8 @@ def agreement(
     Returns:
         Over ``boundary``, in the order of training: curve, step, lower, upper, probability, kind. Over
         (``curve_name``, ``other``): shared (share of the curve's boundaries that the other sees; NaN where it
-        has none), chance. ``attrs["without"]``: curves that could not be judged, and why.
+        has none), chance, and p_value, the probability that chance gives so many or more (of three
+        boundaries two are soon shared). ``attrs["without"]``: curves that could not be judged, and why.
 
     Raises:
         InvalidSpec: for fewer than two curves.
@@ -47,32 +49,35 @@ def agreement(
     without: dict[str, str] = {}
     if isinstance(source, Mapping):
         found = dict(source)
+    elif curves is not None:
+        found = {name: find_milestones(source, name) for name in curves}
     else:
         found = {}
-        for name in default_curves(source) if curves is None else curves:
+        for name in default_curves(source):
             try:
                 found[name] = find_milestones(source, name)
-            except DevexploreError as error:  # this curve is not there; the others are
+            except DevexploreError as error:  # too short, or not there: the other curves are
                 without[name] = str(error)
+    if not isinstance(source, Mapping):
         first_step, last_step = _ends(source, first_step, last_step)
     if len(found) < 2:
         raise InvalidSpec(
             f"agreement needs at least two curves, got {len(found)}"
             + "".join(f"; {name}: {why}" for name, why in without.items())
         )
-    table = {
-        name: np.log1p(_columns(milestones, "step", "lower", "upper")) for name, milestones in found.items()
-    }
+    table = {name: np.log1p(_columns(name, held, "step", "lower", "upper")) for name, held in found.items()}
     everything = np.concatenate(list(table.values()), axis=1)
-    low = np.log1p(first_step) if first_step is not None else everything.min(initial=0.0)
-    high = np.log1p(last_step) if last_step is not None else everything.max(initial=1.0)
+    low = np.log1p(first_step) if first_step is not None else _least(everything)
+    high = np.log1p(last_step) if last_step is not None else -_least(-everything)
     names = list(table)
-    shared, chance = np.full((2, len(names), len(names)), np.nan)
+    shared, chance, p_value = np.full((3, len(names), len(names)), np.nan)
     for i, name in enumerate(names):
         for j, other in enumerate(names):
             if i != j and table[name].shape[1]:
-                shared[i, j] = _overlap(table[name], table[other]).any(axis=1).mean()
-                chance[i, j] = _by_chance(table[name], table[other], low, high).mean()
+                seen = _overlap(table[name], table[other]).any(axis=1)
+                by_chance = _by_chance(table[name], table[other], low, high)
+                shared[i, j], chance[i, j] = seen.mean(), by_chance.mean()
+                p_value[i, j] = _at_least(int(seen.sum()), by_chance)
     order = np.argsort(everything[0], kind="stable")
     curve_of = np.repeat(np.array(names, dtype=object), [table[name].shape[1] for name in names])
     rows = {
@@ -94,6 +99,7 @@ def agreement(
                 chance,
                 {"long_name": "the same, of intervals laid at random"},
             ),
+            "p_value": (("curve_name", "other"), p_value, {"long_name": "chance of so many or more"}),
         },
         coords={"curve_name": np.array(names, dtype=object), "other": np.array(names, dtype=object)},
         attrs={"without": without, "first_step": float(np.expm1(low)), "last_step": float(np.expm1(high))},
@@ -101,10 +107,8 @@ def agreement(
 
 
 def default_curves(run: "Run") -> list[str]:
-    """The curves of a run that ``agreement`` compares unless told otherwise."""
-    metrics = run.dataset(METRICS) if run.has(METRICS) else xr.Dataset()
-    numbers = [str(name) for name in metrics.data_vars if metrics[name].dims == (STEP,)]
-    return [*(["llc"] if run.has(LLC) else []), "loss", CURVATURE, *numbers]
+    """The curves of a run that ``agreement`` compares unless told otherwise: all, but one loss."""
+    return [name for name in curve_names(run) if name not in ("test_loss", "train_loss")]
 
 
 def _ends(run: "Run", first: float | None, last: float | None) -> tuple[float | None, float | None]:
@@ -116,7 +120,17 @@ def _ends(run: "Run", first: float | None, last: float | None) -> tuple[float | 
     return first, last
 
 
-def _columns(milestones: xr.Dataset, *names: str) -> Float[np.ndarray, "column boundary"]:
+def _least(values: np.ndarray) -> float:
+    return float(values.min()) if values.size else 0.0
+
+
+def _columns(curve: str, milestones: xr.Dataset, *names: str) -> Float[np.ndarray, "column boundary"]:
+    lacking = [name for name in names if name not in milestones or milestones[name].ndim != 1]
+    if lacking:
+        raise InvalidSpec(
+            f"{curve}: expected {', '.join(names)} over one dimension, as dx.find_milestones gives them; "
+            f"{', '.join(lacking)} is not there"
+        )
     return np.stack([milestones[name].values.astype(np.float64) for name in names])
 
 
@@ -128,6 +142,14 @@ def _joined(found: Mapping[str, xr.Dataset], name: str) -> np.ndarray:
         for held in found.values()
     ]
     return np.concatenate([np.asarray(column, dtype=object) for column in columns])
+
+
+def _at_least(count: int, chance: Float[np.ndarray, " boundary"]) -> float:
+    """Probability of ``count`` or more of independent events with these probabilities (Poisson binomial)."""
+    of_each = np.ones(1)
+    for one in chance:
+        of_each = np.convolve(of_each, [1 - one, one])
+    return float(of_each[count:].sum())
 
 
 def _overlap(one: Float[np.ndarray, "3 boundary"], other: Float[np.ndarray, "3 other"]) -> np.ndarray:

@@ -117,13 +117,13 @@ class Boundaries:
         added = (*self.boundaries, Boundary(_step(step), "added", note))
         return replace(self, boundaries=tuple(sorted(added, key=lambda boundary: boundary.step)))
 
-    def name_stage(self, stage: int, name: str) -> Self:
-        """With the stage of this number (from 1) called ``name``; "" takes its name away."""
+    def name_stage(self, stage: int | str, name: str) -> Self:
+        """With the stage of this number (from 1) or name called ``name``; "" takes its name away."""
         place = self._stage_place(stage)
         return replace(self, first_stage=name) if place < 0 else self._with(place, stage=name)
 
-    def annotate(self, note: str, *, step: int | None = None, stage: int | None = None) -> Self:
-        """With a note on the boundary at ``step``, or on the stage of number ``stage``; "" takes it away."""
+    def annotate(self, note: str, *, step: int | None = None, stage: int | str | None = None) -> Self:
+        """With a note on the boundary at ``step``, or on the stage of this number or name; "" removes it."""
         if step is not None and stage is None:
             return self._with(self._place(step), note=note)
         if stage is None or step is not None:
@@ -222,8 +222,12 @@ class Boundaries:
             )
         return self.steps.index(step)
 
-    def _stage_place(self, stage: int) -> int:
+    def _stage_place(self, stage: int | str) -> int:
         """The place of the boundary that this stage starts at; −1 for the first."""
+        if isinstance(stage, str):
+            if stage not in self.names:
+                raise InvalidSpec(f"the stages are {', '.join(self.names)}, got {stage!r}")
+            return self.names.index(stage) - 1
         if isinstance(stage, bool) or stage not in range(1, len(self.boundaries) + 2):
             raise InvalidSpec(f"there are stages 1 to {len(self.boundaries) + 1}, got {stage!r}")
         return int(stage) - 2

@@ -1,28 +1,17 @@
 """Changes between levels of a run's curve: the other view of stages, for staircases rather than turns."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
 
-from devexplore.analysis.stage_curves import judged
-from devexplore.errors import InvalidSpec, NotMeasured
-from devexplore.sampling.trust import NOT_AN_LLC
-from devexplore.schema import CHECKPOINTS, LLC, LOSSES, METRICS, STEP
+from devexplore.analysis.run_curves import Curve, run_curve
+from devexplore.analysis.stage_curves import Arrays
+from devexplore.errors import InvalidSpec
 from devexplore.stats.change_points import change_points as changes_of_levels
 
 if TYPE_CHECKING:
     from devexplore.run import Run
-
-
-class _Curve(NamedTuple):
-    name: str
-    step: Float[np.ndarray, " step"]
-    value: Float[np.ndarray, " step"]
-    error: Float[np.ndarray, " step"]
-    """Zero where it is not known: the noise is learned."""
-    units: str
 
 
 def change_points(
@@ -45,8 +34,8 @@ def change_points(
 
     Args:
         source: a run, or the steps of ``value`` (with its standard ``error``, if known).
-        curve: of a run: "llc" (without the checkpoints that are not an LLC), "test_loss", "train_loss", or a
-            metric of one number a step.
+        curve: of a run: ``llc``, ``loss``, ``test_loss``, ``train_loss``, ``curvature`` or a metric of one
+            number a checkpoint (``analysis.run_curves``).
         penalty, min_length, resolution: see ``stats.change_points``.
 
     Returns:
@@ -57,14 +46,15 @@ def change_points(
         stages of them, and ``views.change_points`` a figure.
 
     Raises:
-        NotMeasured: the run has no such curve. InvalidSpec: see ``stats.change_points``.
+        NotMeasured: a curve that the run lacks. InvalidSpec: a name that is no curve; see
+        ``stats.change_points``.
     """
-    if isinstance(source, np.ndarray | xr.DataArray | list):
+    if isinstance(source, Arrays):
         found = _given(source, value, error)
     else:
         if value is not None or error is not None:
             raise InvalidSpec("values come with their steps, or from a run: curve=… names one of the run's")
-        found = _of_run(source, curve)
+        found = run_curve(source, curve)
     changes = changes_of_levels(
         found.step, found.value, found.error, penalty=penalty, min_length=min_length, resolution=resolution
     )
@@ -95,26 +85,15 @@ def change_points(
     )
 
 
-def _given(step, value, error) -> _Curve:
+def _given(step, value, error) -> Curve:
     if value is None:
         raise InvalidSpec("expected values at the given steps, got none")
     steps, values = (np.asarray(column, dtype=np.float64) for column in (step, value))
     errors = np.zeros(values.shape) if error is None else np.asarray(error, dtype=np.float64)
-    return _Curve("given", steps, values, errors, str(getattr(value, "attrs", {}).get("units", "")))
-
-
-def _of_run(run: "Run", curve: str) -> _Curve:
-    """The curve of this name, wherever the run holds it."""
-    for group in (LLC, LOSSES, CHECKPOINTS, METRICS):
-        data = run.dataset(group) if run.has(group) else xr.Dataset()
-        if curve not in data or data[curve].dims != (STEP,):
-            continue
-        if curve == LLC:
-            estimates = judged(data)
-            believed = estimates.verdict != NOT_AN_LLC
-            step, value, error = (column[believed] for column in estimates[:3])
-            return _Curve(curve, step, value, error, "")
-        step, value = (data[name].values.astype(np.float64) for name in (STEP, curve))
-        return _Curve(curve, step, value, np.zeros(len(step)), str(data[curve].attrs.get("units", "")))
-    only = curve if curve == LLC else "losses,metrics"
-    raise NotMeasured(f"{run.name} has no curve {curve!r} of one number a step; {run.remedy(only)}")
+    return Curve(
+        str(getattr(value, "name", None) or "values"),
+        steps,
+        values,
+        errors,
+        str(getattr(value, "attrs", {}).get("units", "")),
+    )

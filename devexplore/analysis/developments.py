@@ -10,6 +10,7 @@ from jaxtyping import Float
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.geometry import smoother
 from devexplore.schema import METRIC_BLOCKS, METRICS, STEP
+from devexplore.stats.blocks import resampled_means
 from devexplore.stats.crossing import falling_crossing
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ _BANDWIDTH: Final = 0.3
 """Of the smoothing that finds the extreme of a curve, in ln(1 + step)."""
 
 
+_LEAST_MOVE: Final = 3.0
+"""A curve develops that moves by more than this times its scatter about its smooth self."""
+
+
 class Development(NamedTuple):
     """What a metric's rise or fall is called. ``over``: how its further dimensions become one curve."""
 
@@ -29,8 +34,9 @@ class Development(NamedTuple):
     metric: str
     rises: bool
     over: Mapping[str, object] = {}
-    """By dimension: a label to select, "mean", "each" (one development a label), or "best": of these
-    dimensions together (heads), the part that is furthest at its extreme."""
+    """By dimension: "first" or "last" of it, its "mean", "each" (one development a label; one dimension at
+    most), or "best": of these dimensions together (heads), the part that is furthest at its extreme. A label
+    that is no such word is selected."""
 
 
 KNOWN: Final[Mapping[str, tuple[Development, ...]]] = {
@@ -68,16 +74,18 @@ def developments(
 ) -> xr.Dataset:
     """Onset, half-way point and end of each development, with 90 % intervals.
 
-    A development runs from a metric's value at the first checkpoint to its extreme (its maximum where it
-    rises, its minimum where it falls; found on the curve smoothed in x = ln(1 + step), which may turn back
-    afterwards: ``extreme``). Onset, half-way point and end are where 10, 50 and 90 % of that are done: the
-    one place that best parts a time before from a time after (``stats.crossing``), so that no early wiggle
-    counts.
+    A development runs from a metric's first value to its extreme (its maximum where it rises, its minimum
+    where it falls; both of the curve smoothed in x = ln(1 + step), which may turn back afterwards:
+    ``extreme``). Onset, half-way point and end are where 10, 50 and 90 % of that are done: the one place that
+    best parts a time before from a time after (``stats.crossing``). Of a curve that falls in two steps the
+    onset is that of the first, and may be long before what the development is named after. A curve that moves
+    by less than three times its own scatter has no development: NaN.
 
     Intervals are quantiles over resamples of the blocks of samples (group ``metric_blocks``) that the metric
-    averages over: they hold the error of measuring on a finite sample, not that of the spacing of checkpoints
-    nor of another training run. A metric of the weights alone has none (NaN). Several runs (other seeds) give
-    one row each along ``run``; their spread is the error of training.
+    averages over (``stats.blocks``), with the same head taken as the best: they hold the error of measuring
+    on a finite sample, not that of the spacing of checkpoints nor of another training. A metric of the
+    weights alone has none (NaN). Several runs (other seeds) give one row each along ``run``; their spread is
+    the error of training.
 
     Args:
         source: a run, or runs of the same system (seeds).
@@ -89,11 +97,12 @@ def developments(
         first_value, extreme_value; part (which head, where the best was taken); last (whether the extreme is
         the last checkpoint: it may not be over). before (development, other): the share of resamples in which
         the one is half done before the other; NaN without blocks of both. ``attrs["missing"]``: developments
-        whose metric is not there.
+        whose metric is not there (in any of the runs).
 
     Raises:
         NotMeasured: for a run without any of the metrics.
-        InvalidSpec: for no run, runs of several systems, or a metric that never moves.
+        InvalidSpec: for no run, runs of several systems, two developments of one name, or dimensions of a
+            metric that ``over`` does not resolve.
     """
     if not isinstance(source, Sequence):
         return _of_run(source, wanted, resamples, seed)
@@ -104,31 +113,38 @@ def developments(
             f"runs of several systems develop otherwise: {', '.join(run.name for run in source)}"
         )
     found = [_of_run(run, wanted, resamples, seed) for run in source]
-    names = xr.DataArray([run.name for run in source], dims="run", name="run")
-    together = xr.concat(found, names, join="outer", combine_attrs="override")
-    return together.sel(development=found[0]["development"])
+    names = list(dict.fromkeys(name for one in found for name in one["development"].values))
+    found = [one.reindex(development=names, other=names) for one in found]
+    label = xr.DataArray([run.name for run in source], dims="run", name="run")
+    together = xr.concat(found, label, join="exact", combine_attrs="override")
+    missing = list(dict.fromkeys(name for one in found for name in one.attrs["missing"]))
+    return together.assign_attrs(missing=missing)
 
 
 def _of_run(run: "Run", wanted: Sequence[Development] | None, resamples: int, seed: int) -> xr.Dataset:
     metrics = run.dataset(METRICS).load()
     blocks = run.dataset(METRIC_BLOCKS).load() if run.has(METRIC_BLOCKS) else xr.Dataset()
-    known = KNOWN.get(run.system, ()) if wanted is None else wanted
+    sought = KNOWN.get(run.system, ()) if wanted is None else wanted
     rows: dict[str, dict[str, object]] = {}
     halfway: dict[str, Float[np.ndarray, " resample"] | None] = {}
-    missing = [one.name for one in known if one.metric not in metrics]
-    for one in known:
+    missing = [one.name for one in sought if one.metric not in metrics]
+    for one in sought:
         if one.name in missing:
             continue
         for name, curve, parts, part in _curves(one, metrics, blocks):
-            step = curve[STEP].values.astype(np.float64)
-            measured = Measured(step, curve.values.astype(np.float64), one.rises)
+            if name in rows:
+                raise InvalidSpec(f"two developments are called {name!r}; give them different names")
+            value = curve.values.astype(np.float64)
+            known = np.isfinite(value)
+            step = curve[STEP].values.astype(np.float64)[known]
+            if len(step) == 0:
+                missing.append(name)
+                continue
+            measured = Measured(step, value[known], one.rises)
             drawn = None
             if parts is not None:
-                weights = np.random.default_rng(seed).multinomial(
-                    parts.sizes["block"], np.full(parts.sizes["block"], 1 / parts.sizes["block"]), resamples
-                )
-                values = parts.transpose("block", STEP).values.astype(np.float64)
-                drawn = Measured(step, (weights / weights.sum(axis=1, keepdims=True) @ values).T, one.rises)
+                values = parts.transpose("block", STEP).values.astype(np.float64)[:, known]
+                drawn = Measured(step, resampled_means(values, resamples, seed).T, one.rises)
             rows[name] = {**_row(measured, drawn), "part": part}
             halfway[name] = None if drawn is None else drawn.at("halfway")
     if not rows:
@@ -156,18 +172,19 @@ class Measured:
         falling = -sign * value.reshape(len(step), -1)
         smooth = smoother(self.x, _BANDWIDTH, degree=1).weights[0] @ falling if len(step) > 2 else falling
         self.last_place = np.argmin(smooth, axis=0)
-        reached = np.take_along_axis(smooth, self.last_place[None], axis=0)[0]
+        self._first = smooth[0]
+        self._reached = np.take_along_axis(smooth, self.last_place[None], axis=0)[0]
         after = np.arange(len(step))[:, None] > self.last_place
-        self._falling = np.where(after, reached, falling)  # what comes after the extreme is another story
-        self._first, self._reached = falling[0], reached
+        self._falling = np.where(
+            after, self._reached, falling
+        )  # what comes after the extreme is another story
+        self._scatter = (falling - smooth).std(axis=0) + 1e-9 * np.abs(self._first)  # smoothing rounds
         self.first, self.reached = -sign * self._first, -sign * self._reached
 
     def at(self, share: str) -> Float[np.ndarray, " curve"]:
-        """Step at which this share (onset, halfway, end) is done; NaN for a curve that never moves."""
+        """Step at which this share (onset, halfway, end) is done; NaN for a curve that hardly moves."""
         level = self._first + SHARES[share] * (self._reached - self._first)
-        moved = self._first - self._reached > 1e-9 * np.abs(
-            self._first
-        )  # rounding of the smoothing is no move
+        moved = self._first - self._reached > _LEAST_MOVE * self._scatter
         return np.where(moved, np.expm1(falling_crossing(self.x, self._falling, level)), np.nan)
 
     @property
@@ -178,20 +195,24 @@ class Measured:
 def _row(measured: Measured, drawn: Measured | None) -> dict[str, object]:
     row: dict[str, object] = {}
     for name in (*SHARES, "extreme"):
-        value, many = (
-            None if held is None else held.extreme if name == "extreme" else held.at(name)
-            for held in (measured, drawn)
-        )
-        lower, upper = (np.nan, np.nan) if many is None else np.nanquantile(many, [0.05, 0.95])
-        row |= {name: float(np.ravel(value)[0]), f"{name}_lower": lower, f"{name}_upper": upper}  # type: ignore[arg-type]
+        row[name] = float(_read(measured, name)[0])
+        many = np.full(1, np.nan) if drawn is None else _read(drawn, name)
+        finite = many[np.isfinite(many)]
+        bounds = np.quantile(finite, [0.05, 0.95]) if len(finite) else (np.nan, np.nan)
+        row[f"{name}_lower"], row[f"{name}_upper"] = bounds
     row |= {"first_value": float(measured.first[0]), "extreme_value": float(measured.reached[0])}
     return row | {"last": bool(measured.last_place[0] == len(measured.x) - 1)}
+
+
+def _read(measured: Measured, name: str) -> Float[np.ndarray, " curve"]:
+    return measured.extreme if name == "extreme" else measured.at(name)
 
 
 def _share_before(one: np.ndarray | None, other: np.ndarray | None) -> float:
     if one is None or other is None or one is other:
         return np.nan
-    return float((one < other).mean())
+    both = np.isfinite(one) & np.isfinite(other)
+    return float((one < other)[both].mean()) if both.any() else np.nan
 
 
 def _curves(
@@ -227,6 +248,12 @@ def _curves(
         part = " ".join(f"{dim} {label}" for dim, label in named.items())
     else:
         part = ""
+    left = set(map(str, values.dims)) - {STEP, *each}
+    if left or len(each) > 1:
+        raise InvalidSpec(
+            f"{one.name}: {one.metric} has the dimensions {', '.join(map(str, values.dims))}; say in `over` "
+            f'what becomes of {", ".join(sorted(left or set(each)))}, with "each" for one of them at most'
+        )
     if not each:
         yield one.name, values, parts, part
         return

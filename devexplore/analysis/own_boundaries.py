@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def boundaries(run: "Run") -> Boundaries:
     """The boundaries saved for this run; where none are, the candidates that ``find_stages`` proposes.
 
-    >>> chosen = dx.boundaries(run).drop(350).move(8200, to=8500).name_stage(1, "bigrams").accept()
+    >>> chosen = dx.boundaries(run).drop(388).move(38, to=45).name_stage("S2", "n-grams").accept()
     >>> dx.save_boundaries(run, chosen)
 
     Raises ``NotMeasured`` for a run with neither LLC nor losses, ``SchemaError`` for a broken file.

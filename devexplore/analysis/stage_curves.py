@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _NOTHING = np.empty(0), np.empty(0)
 
 
+Arrays = np.ndarray | xr.DataArray | list
+"""What values (or steps) may come as, where they do not come from a run."""
+
+
 class Estimates(NamedTuple):
     """λ̂ at the steps where it was measured (may be none), with zero for an unknown standard error."""
 
@@ -34,7 +38,7 @@ class Losses(NamedTuple):
 
 
 def stage_curves(source, llc, llc_se, loss, verdict) -> tuple[Estimates, Losses]:
-    if is_arrays(source):
+    if isinstance(source, Arrays):
         step = np.asarray(source, dtype=np.float64)
         estimates = judged(None) if llc is None else _given(step, llc, llc_se, verdict)
         losses = Losses(*_NOTHING, "loss") if loss is None else _valued(step, _column(step, loss), "loss")
@@ -46,10 +50,6 @@ def stage_curves(source, llc, llc_se, loss, verdict) -> tuple[Estimates, Losses]
     if len(estimates.step) == 0 and len(losses.step) == 0:
         raise InvalidSpec("expected values of the LLC or of the loss at the given steps, got none")
     return estimates, losses
-
-
-def is_arrays(source: object) -> bool:
-    return isinstance(source, np.ndarray | xr.DataArray | list)
 
 
 def _given(step: np.ndarray, llc, llc_se, verdict) -> Estimates:

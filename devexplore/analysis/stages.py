@@ -8,7 +8,9 @@ import xarray as xr
 from jaxtyping import Bool, Float
 
 from devexplore.analysis.annotations import Boundaries, Boundary, saved_boundaries
-from devexplore.analysis.stage_curves import Estimates, is_arrays, stage_curves, value_at
+from devexplore.analysis.milestones import curve_points
+from devexplore.analysis.run_curves import run_curve
+from devexplore.analysis.stage_curves import Arrays, Estimates, stage_curves, value_at
 from devexplore.errors import InvalidSpec
 from devexplore.sampling.trust import NOT_AN_LLC, TRUSTED
 from devexplore.stats.critical_points import CriticalPoints, critical_points
@@ -16,6 +18,8 @@ from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
 
 if TYPE_CHECKING:
     from devexplore.run import Run
+
+Steps = Sequence[float] | np.ndarray | xr.DataArray
 
 _FEWEST = 5
 _NEIGHBOURS = 3
@@ -28,7 +32,13 @@ def find_stages(
     loss: np.ndarray | xr.DataArray | None = None,
     *,
     verdict: np.ndarray | xr.DataArray | None = None,
-    boundaries: Boundaries | Sequence[float] | Literal["candidates"] | None = None,
+    boundaries: Boundaries
+    | Sequence[float]
+    | np.ndarray
+    | xr.DataArray
+    | Literal["candidates"]
+    | None = None,
+    curve: str | None = None,
     plateau_slope: float | None = None,
     min_persistence: float | None = None,
     min_probability: float = 0.8,
@@ -54,15 +64,19 @@ def find_stages(
             candidates; "candidates" takes these whatever was saved; or boundaries chosen by hand, as
             ``dx.Boundaries`` or as steps. What is said of a chosen one (probability, interval, kind) is said
             of the nearest candidate whose interval holds it: NaN and "chosen" where there is none.
+        curve: of a run: another curve whose critical points are the candidates (a name of
+            ``analysis.run_curves``: the loss, the curvature, a metric), whatever was saved. Types are told by
+            the LLC all the same.
         plateau_slope, min_persistence, min_probability: see ``stats.critical_points``; x = ln(1 + step).
 
     Returns:
         start, end; name (S1 …, or the user's) and note (the user's); type: "A" if the LLC rises (Δλ̂ > 0),
         "B" if it falls, "undecided" where the central 95 % of the posterior of Δλ̂ hold zero; trusted (both
         ends are); delta_llc and delta_llc_se from the smooth curve; delta_loss from the recorded loss, linear
-        in x between checkpoints. Of the boundary at ``end``: probability, boundary_lower, boundary_upper
-        (steps, 90 %), boundary_kind, boundary_persistence, boundary_origin (``annotations.ORIGINS``) and
-        boundary_note; NaN and "end" for the last stage.
+        in x between checkpoints; delta_curve and delta_curve_se where a ``curve`` was asked for. Of the
+        boundary at ``end``: probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind,
+        boundary_persistence, boundary_origin (``annotations.ORIGINS``) and boundary_note; NaN and "end" for
+        the last stage.
 
     Raises:
         NotMeasured: for a run with neither LLC nor losses.
@@ -78,16 +92,20 @@ def find_stages(
     )
     measured_at = llcs.step if has_llc or len(step) == 0 else step
     first, last = int(measured_at.min()), int(measured_at.max())
-    chosen = _chosen(source, boundaries)
-    points = None
-    if (chosen is None or chosen.boundaries) and len(np.unique(step)) >= _FEWEST:
-        points = critical_points(np.log1p(step), value, se, plateau_slope, min_persistence, min_probability)
+    chosen = _chosen(source, boundaries if curve is None or boundaries is not None else "candidates")
+    points = own = None
+    if curve is not None:
+        points = _of_curve(source, curve, plateau_slope, min_persistence, min_probability)
+    elif (chosen is None or chosen.boundaries) and len(np.unique(step)) >= _FEWEST:
+        points = own = critical_points(
+            np.log1p(step), value, se, plateau_slope, min_persistence, min_probability
+        )
     table = _boundary_table(points, chosen, first, last)
     edges = np.concatenate([[first], table["end"]])
     llc_curve = None
     if has_llc:
-        llc_curve = points.curve if points is not None else noisy_curve(np.log1p(step), value, se)
-    delta, delta_se, kind = _llc_change(llc_curve, np.log1p(edges))
+        llc_curve = own.curve if own is not None else noisy_curve(np.log1p(step), value, se)
+    delta, delta_se, kind = _change(llc_curve, np.log1p(edges))
     supported, trusted = (_both_ends(llcs, edges, worst) for worst in (NOT_AN_LLC - 1, TRUSTED))
     left_out = int((~believed).sum())
     variables = {
@@ -100,11 +118,13 @@ def find_stages(
         "delta_llc": delta,
         "delta_llc_se": delta_se,
     }
+    if curve is not None and points is not None:
+        variables["delta_curve"], variables["delta_curve_se"], _ = _change(points.curve, np.log1p(edges))
     stages = xr.Dataset({name: ("stage", values) for name, values in variables.items()})
     stages = stages.assign_coords(stage=np.arange(1, stages.sizes["stage"] + 1))
     stages.attrs = {
-        "curve": "llc" if has_llc else losses.name,
-        "note": _note(has_llc, len(llcs.step), losses.name, chosen is not None, points is not None)
+        "curve": curve or ("llc" if has_llc else losses.name),
+        "note": _note(has_llc, len(llcs.step), losses.name, chosen is not None, points is not None, curve)
         + (f"; not an LLC and left out: {left_out} of {len(llcs.step)} checkpoints" if left_out else ""),
         "left_out": left_out,
         "min_probability": min_probability,
@@ -124,6 +144,14 @@ def _both_ends(llcs: Estimates, edges: Float[np.ndarray, " edge"], worst: int) -
     return fine[:-1] & fine[1:]
 
 
+def _of_curve(
+    source: object, curve: str, slope: float | None, persistence: float | None, probability: float
+) -> CriticalPoints:
+    if isinstance(source, Arrays):
+        raise InvalidSpec("curve=… names a curve of a run; for arrays, dx.find_milestones takes any values")
+    return curve_points(run_curve(source, curve), slope, persistence, probability)  # type: ignore[arg-type]
+
+
 def _chosen(source, boundaries) -> Boundaries | None:
     """The boundaries that were chosen by hand, if any."""
     if isinstance(boundaries, Boundaries):
@@ -133,8 +161,11 @@ def _chosen(source, boundaries) -> Boundaries | None:
             raise InvalidSpec(f'boundaries: expected steps or "candidates", got {boundaries!r}')
         return None
     if boundaries is not None:
-        return Boundaries(tuple(Boundary(step) for step in sorted({round(step) for step in boundaries})))
-    return None if is_arrays(source) else saved_boundaries(source)
+        steps = np.asarray(boundaries, dtype=np.float64).ravel()
+        if not np.isfinite(steps).all():
+            raise InvalidSpec(f"boundaries are steps, got {steps[~np.isfinite(steps)][0]}")
+        return Boundaries(tuple(Boundary(step) for step in sorted({round(step) for step in steps.tolist()})))
+    return None if isinstance(source, Arrays) else saved_boundaries(source)
 
 
 def _boundary_table(
@@ -184,10 +215,10 @@ def _labels(chosen: Boundaries | None, edges: np.ndarray) -> dict[str, np.ndarra
     return {"name": np.array(names, dtype=object), "note": np.array(notes, dtype=object)}
 
 
-def _llc_change(
+def _change(
     curve: NoisyCurve | None, x: Float[np.ndarray, " edge"]
 ) -> tuple[Float[np.ndarray, " stage"], Float[np.ndarray, " stage"], np.ndarray]:
-    """Change of the smooth LLC over each stage, its standard deviation, and its type."""
+    """Change of a smooth curve over each stage, its standard deviation, and the type it would have."""
     if curve is None:
         nothing = np.full(len(x) - 1, np.nan)
         return nothing, nothing, np.full(len(x) - 1, "undecided", dtype=object)
@@ -200,9 +231,11 @@ def _llc_change(
     return np.diff(np.interp(x, curve.x, curve.mean)), change.std(axis=0), kind
 
 
-def _note(has_llc: bool, n_llcs: int, loss_name: str, chosen: bool, fitted: bool) -> str:
+def _note(has_llc: bool, n_llcs: int, loss_name: str, chosen: bool, fitted: bool, curve: str | None) -> str:
     if chosen:
         return "boundaries chosen by hand"
+    if curve is not None:
+        return f"boundaries are critical points of {curve}" + ("" if has_llc else ", and no stage has a type")
     if not fitted:
         return f"fewer than {_FEWEST} checkpoints with values: the whole run is one stage"
     if has_llc:

@@ -8,7 +8,8 @@ import xarray as xr
 
 from devexplore.analysis import essential_dynamics
 from devexplore.analysis.agreement import agreement
-from devexplore.analysis.milestones import find_milestones, log_curvature
+from devexplore.analysis.milestones import find_milestones
+from devexplore.analysis.run_curves import log_curvature
 from devexplore.errors import InvalidSpec, NotMeasured
 
 X = np.linspace(0, 9.5, 140)
@@ -42,7 +43,7 @@ def test_the_top_of_any_curve_is_a_milestone_in_its_interval():
     assert found.attrs["curve"] == "score"
 
 
-def test_a_run_gives_its_llc_its_loss_and_its_metrics_with_the_scatter_of_blocks():
+def test_a_run_gives_its_llc_its_loss_and_its_metrics():
     blocks = HILL + 0.3 * np.random.default_rng(1).normal(size=(16, len(X)))
     planted = run(
         llc=xr.Dataset({"llc": curve(HILL + noise()), "llc_se": curve(np.full(len(X), 0.3))}),
@@ -53,8 +54,22 @@ def test_a_run_gives_its_llc_its_loss_and_its_metrics_with_the_scatter_of_blocks
     for name in ("llc", "score"):
         assert np.log1p(find_milestones(planted, name).step.values) == pytest.approx([4.75], abs=0.5)
     assert find_milestones(planted, "loss").sizes["milestone"] == 0
-    with pytest.raises(InvalidSpec, match="llc, loss, curvature or one of score"):
+    with pytest.raises(InvalidSpec, match="no curve 'scores'; it has llc, loss, curvature, test_loss, score"):
         find_milestones(planted, "scores")
+
+
+def test_an_error_that_all_checkpoints_share_hides_no_milestone():
+    """Metrics are measured on the same samples at every checkpoint: blocks differ by an offset, and the curve
+    does not shake."""
+    rng = np.random.default_rng(0)
+    blocks = HILL + 5 * rng.normal(size=(16, 1)) + 0.05 * rng.normal(size=(16, len(X)))
+    planted = run(
+        metrics=xr.Dataset({"score": curve(blocks.mean(axis=0))}),
+        metric_blocks=xr.Dataset({"score": (("block", "step"), blocks)}, coords={"step": STEPS}),
+    )
+    found = find_milestones(planted, "score")
+    assert found.kind.values.tolist() == ["maximum"]
+    assert np.log1p(found.upper.item()) - np.log1p(found.lower.item()) < 0.4
 
 
 def test_an_estimate_that_is_no_llc_makes_no_milestone():
@@ -113,6 +128,24 @@ def test_chance_is_the_share_of_places_at_which_an_interval_would_touch():
     assert between(intervals((0, 1)), intervals())[1] == 0
 
 
+def test_the_p_value_is_the_chance_of_sharing_so_many_or_more():
+    """One interval of 1 that touches 4 … 5 from two of nine places: both of two do so by chance in (2/9)²."""
+    found = agreement(
+        {"one": intervals((3.5, 4.5), (4.5, 5.5)), "other": intervals((4, 5))},
+        first_step=0,
+        last_step=np.expm1(10),
+    )
+    assert found.p_value.sel(curve_name="one", other="other").item() == pytest.approx((2 / 9) ** 2)
+    assert found.p_value.sel(curve_name="other", other="one").item() == pytest.approx(3 / 9)
+
+
+def test_without_a_run_the_axis_ends_with_the_intervals():
+    found = agreement({"a": intervals((5, 6)), "b": intervals((7, 9))})
+    assert np.log1p([found.attrs["first_step"], found.attrs["last_step"]]) == pytest.approx([5, 9])
+    with pytest.raises(InvalidSpec, match="a: expected step, lower, upper"):
+        agreement({"a": xr.Dataset({"end": ("stage", [1.0])}), "b": intervals((7, 9))})
+
+
 def test_chance_is_what_random_intervals_share():
     rng = np.random.default_rng(0)
     other = intervals((2, 2.6), (5, 6))
@@ -134,8 +167,12 @@ def test_a_curve_that_cannot_be_judged_is_told_and_one_alone_has_nobody_to_agree
         llc=xr.Dataset({"llc": curve(HILL + noise()), "llc_se": curve(np.full(len(X), 0.3))}),
         losses=xr.Dataset({"test_loss": curve(HILL + noise(1))}),
     )
-    found = agreement(planted, ["llc", "loss", "nonsense"])
-    assert set(found.attrs["without"]) == {"nonsense"}
+    found = agreement(planted)
+    assert set(found.attrs["without"]) == {"curvature"}
+    assert found.curve_name.values.tolist() == ["llc", "loss"]
+    assert found.attrs["last_step"] == pytest.approx(STEPS[-1])
+    with pytest.raises(InvalidSpec, match="no curve 'los'"):
+        agreement(planted, ["llc", "los"])
     assert found.shared.sel(curve_name="llc", other="loss").item() == 1
     with pytest.raises(InvalidSpec, match="at least two curves, got 1"):
         agreement(planted, ["llc"])

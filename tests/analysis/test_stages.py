@@ -178,3 +178,24 @@ def test_given_verdicts_count_where_they_are_known_and_elsewhere_nothing_was_mea
     stages = find_stages(STEPS, llc, np.ones(len(X)), LOSS, verdict=verdict)
     assert stages.attrs["left_out"] == 1
     assert stages.type.values.tolist() == ["A", "B"]
+
+
+def test_another_curve_of_the_run_gives_the_boundaries_its_own_change_and_the_llc_the_types():
+    shaking = 0.1 * np.random.default_rng(0).normal(size=len(X))
+    score = curve(STEPS, score=0.5 * (X - 3.2) ** 2 + shaking)
+    planted = run(llc=curve(STEPS, llc=noisy_llc(), llc_se=np.ones(len(X))), metrics=score)
+    stages = find_stages(planted, curve="score")
+    assert np.log1p(stages.end.values[:-1]) == pytest.approx([3.2], abs=0.3)
+    assert stages.attrs["note"] == "boundaries are critical points of score"
+    assert stages.boundary_kind.values.tolist() == ["minimum", "end"]
+    assert stages.delta_curve.values == pytest.approx([-5.1, 20.2], abs=1)
+    assert stages.type.values.tolist()[0] == "A"
+    with pytest.raises(InvalidSpec, match="curve of a run"):
+        find_stages(STEPS, noisy_llc(), curve="score")
+
+
+def test_steps_of_any_array_are_boundaries():
+    from_array = find_stages(STEPS, noisy_llc(), boundaries=xr.DataArray([50.2, 3000.0], dims="milestone"))
+    assert from_array.end.values.tolist() == [50, 3000, 14_000]
+    with pytest.raises(InvalidSpec, match="boundaries are steps, got nan"):
+        find_stages(STEPS, noisy_llc(), boundaries=np.array([50, np.nan]))

@@ -1,5 +1,7 @@
 """Planted turns and plateaus are found where they are; flat and straight noise almost never has any."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 
@@ -42,25 +44,29 @@ def test_noisy_curves_that_are_flat_or_monotone_have_no_boundary():
 
 @pytest.mark.slow
 def test_planted_boundaries_are_found_within_their_intervals_which_hold_them_as_often_as_they_say():
-    planted = found = recalled = precise = matched = covered = 0
+    planted = found = recalled = precise = 0
+    covered: dict[str, list[bool]] = {"maximum": [], "minimum": [], "plateau": []}
     for seed in SEEDS:
         curve = planted_stages(seed)
         points = critical_points(X, curve.value, curve.se)
         inside = (points.lower[:, None] <= curve.boundaries) & (curve.boundaries <= points.upper[:, None])
-        near = np.abs(points.location[:, None] - curve.boundaries) < 0.5
         planted, found = planted + len(curve.boundaries), found + len(points.location)
         recalled, precise = recalled + inside.any(axis=0).sum(), precise + inside.any(axis=1).sum()
-        matched, covered = matched + near.sum(), covered + (near & inside).sum()
+        nearest = np.abs(points.location[:, None] - curve.boundaries).argmin(axis=1)
+        for at, kind in enumerate(points.kind):
+            covered[str(kind)].append(bool(inside[at, nearest[at]]))
     assert recalled / planted >= 0.9
     assert precise / found >= 0.9
-    assert 0.85 <= covered / matched <= 0.95
+    assert 0.85 <= np.mean(list(chain(*covered.values()))) <= 0.95
+    assert 0.85 <= np.mean(covered["maximum"] + covered["minimum"]) <= 0.95
+    assert np.mean(covered["plateau"]) >= 0.85  # in fact .97: too wide
 
 
 def test_a_planted_maximum_is_found_within_its_interval_and_the_true_interval_is_not_wide() -> None:
     for seed in range(4):
         found = critical_points(X, *noisy(hill(), seed))
         assert found.kind.tolist() == ["maximum"]
-        assert found.lower[0] - 0.2 <= 4.8 <= found.upper[0] + 0.2
+        assert found.lower[0] <= 4.8 <= found.upper[0]
         assert found.upper[0] - found.lower[0] < 2
         assert found.probability[0] > 0.99
         assert found.persistence[0] == pytest.approx(10, abs=2)
@@ -86,7 +92,7 @@ def test_weak_wiggles_rank_below_strong_turns() -> None:
     maxima = found.kind == "maximum"
     assert found.location[maxima][np.argmax(found.persistence[maxima])] == pytest.approx(6, abs=0.4)
     weak = found.persistence[maxima & (found.location < 3.5)]
-    assert (weak < 5).all()
+    assert 0 < weak.max() < 5
 
 
 def test_noise_beyond_the_quoted_errors_is_learned() -> None:
@@ -132,7 +138,7 @@ def test_constant_values_have_no_boundary_and_too_few_are_refused() -> None:
 
 
 def test_a_stated_slope_decides_what_is_flat():
-    """The curve climbs by 8, then by 3, then by 8 again a unit of x: a pause only for those who call 3 flat."""
+    """The curve climbs by 8, by 3, and by 8 again a unit of x: a pause only for those who call 3 flat."""
     curve = np.interp(X, [0, 3, 6, 9.6], [0, 24, 33, 61.8])
     values = curve + 0.5 * np.random.default_rng(0).normal(size=len(X))
     assert critical_points(X, values, plateau_slope=1.0).kind.tolist() == []
