@@ -22,9 +22,8 @@ SHARES: Final = {"onset": 0.1, "halfway": 0.5, "end": 0.9}
 _BANDWIDTH: Final = 0.3
 """Of the smoothing that finds the extreme of a curve, in ln(1 + step)."""
 
-
 _LEAST_MOVE: Final = 3.0
-"""A curve develops that moves by more than this times its scatter about its smooth self."""
+"""A curve develops that moves by more than this times its scatter (until its extreme) about its smooth self."""
 
 
 class Development(NamedTuple):
@@ -175,10 +174,10 @@ class Measured:
         self._first = smooth[0]
         self._reached = np.take_along_axis(smooth, self.last_place[None], axis=0)[0]
         after = np.arange(len(step))[:, None] > self.last_place
-        self._falling = np.where(
-            after, self._reached, falling
-        )  # what comes after the extreme is another story
-        self._scatter = (falling - smooth).std(axis=0) + 1e-9 * np.abs(self._first)  # smoothing rounds
+        # what comes after the extreme is another story
+        self._falling = np.where(after, self._reached, falling)
+        scatter = np.sqrt(np.mean((falling - smooth) ** 2, axis=0, where=~after))
+        self._scatter = scatter + 1e-9 * np.abs(self._first)  # smoothing rounds
         self.first, self.reached = -sign * self._first, -sign * self._reached
 
     def at(self, share: str) -> Float[np.ndarray, " curve"]:

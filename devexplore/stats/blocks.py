@@ -11,10 +11,11 @@ _Blocks = Float[np.ndarray, "block ..."]
 def resampled_means(blocks: _Blocks, resamples: int, seed: int = 0) -> Float[np.ndarray, "resample ..."]:
     """Means of blocks drawn with replacement, the same blocks for everything behind the first dimension.
 
-    With few blocks a plain bootstrap is too sure of itself: its quantiles belong to a normal distribution with
-    the variance divided by B and not B − 1. The means' distances from the mean of all blocks are therefore
-    multiplied by √(B/(B − 1)) · t/z, the 95 % quantiles of Student's (B − 1 degrees of freedom) and the normal
-    distribution (1.10 with 16 blocks): the central 90 % of a mean of normal blocks is then Student's interval.
+    With few blocks a plain bootstrap is too sure of itself: its quantiles are a normal distribution's, with
+    the variance divided by B, not B − 1. The means' distances from the mean of all blocks are therefore
+    multiplied by √(B/(B − 1)) · t/z, the 95 % quantiles of Student's (B − 1 degrees of freedom) and of the
+    normal distribution (1.10 with 16 blocks): the central 90 % of a mean of normal blocks is then Student's
+    interval.
 
     Raises InvalidSpec for fewer than two blocks. NaN where any block is NaN.
     """

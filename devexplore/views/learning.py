@@ -14,7 +14,7 @@ from devexplore.views.axes import axis, base_layout, log_step, step_label, title
 from devexplore.views.predictions import context_cell, themed, token
 from devexplore.views.stage_axis import stage_axis
 from devexplore.views.stages import StageMark
-from devexplore.views.style import LIGHT, Theme
+from devexplore.views.style import LIGHT, Theme, faded
 
 _TYPICAL_CLASSES: Final = 2
 _FEW: Final = 30
@@ -47,7 +47,7 @@ def learning_figure(groups: xr.Dataset, stages: Sequence[StageMark] = (), theme:
                 x=np.concatenate([x, x[::-1]]),
                 y=np.concatenate([mean - se, (mean + se)[::-1]]),
                 fill="toself",
-                fillcolor=_faded(colour),
+                fillcolor=faded(colour, 0.15),
                 line={"width": 0},
                 hoverinfo="skip",
                 showlegend=False,
@@ -192,8 +192,3 @@ def _example_rows(group: xr.Dataset, count: int) -> str:
 
 def _percent(share: float) -> str:
     return "&lt;1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
-
-
-def _faded(colour: str) -> str:
-    """A colour #rrggbb as a light band."""
-    return f"rgba({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))}, 0.15)"

@@ -13,7 +13,7 @@ from devexplore.views.axes import axis, log_step, padded, step_ticks
 from devexplore.views.sheet import WIDTH, Box, place, reference, sheet, write
 from devexplore.views.sheet import foot as write_foot
 from devexplore.views.stages import StageMark
-from devexplore.views.style import SIZES, Theme
+from devexplore.views.style import SIZES, Theme, faded
 from devexplore.views.timeline import Row, band_names, band_trace
 
 _LETTER = 0.6
@@ -252,13 +252,12 @@ def _line(curve: Curve) -> go.Scatter:
 def _band_around(curve: Curve, lower: np.ndarray, upper: np.ndarray) -> go.Scatter:
     known = np.isfinite(lower) & np.isfinite(upper)
     x = log_step(curve.step)[known]
-    red, green, blue = (int(curve.colour[i : i + 2], 16) for i in (1, 3, 5))
     return go.Scatter(
         x=np.concatenate([x, x[::-1]]),
         y=np.concatenate([lower[known], upper[known][::-1]]),
         mode="lines",
         fill="toself",
-        fillcolor=f"rgba({red}, {green}, {blue}, 0.2)",
+        fillcolor=faded(curve.colour, 0.2),
         line={"width": 0},
         hoverinfo="skip",
         name="90 %",

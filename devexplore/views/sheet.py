@@ -112,5 +112,6 @@ def inset(figure: go.Figure, single: go.Figure, box: Box, number: int) -> None:
     if "scaleanchor" in yaxis:
         yaxis["scaleanchor"] = f"x{number}"
     place(figure, box, number, xaxis, yaxis)
-    for trace in single.data:
+    traces: Any = single["data"]
+    for trace in traces:
         figure.add_trace(trace.update(xaxis=f"x{number}", yaxis=f"y{number}"))

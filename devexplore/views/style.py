@@ -147,6 +147,12 @@ def stage_shades(types: list[str], theme: Theme) -> list[str]:
     return colours
 
 
+def faded(colour: str, opacity: float) -> str:
+    """A colour #rrggbb let through: grounds and bands of uncertainty in the colour of what they belong to."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
 def band(kind: str, theme: Theme) -> str:
     """The background tint of a stage's band."""
     return {"A": theme.warm_band, "B": theme.cool_band}.get(kind, theme.undecided_band)

@@ -19,10 +19,10 @@ def test_the_band_is_that_of_a_mean_of_sixteen_blocks():
     value, blocks = metric(np.random.default_rng(0).normal(3, 2, (400, 16)))
     band = block_intervals(value, blocks, draws=1000)
     width = float((band["upper"] - band["lower"]).mean())
-    expected = 2 * 1.645 * 2 / 4 * np.sqrt(15 / 16)  # the bootstrap's variance is that with 1/n, not 1/(n−1)
-    assert width == pytest.approx(expected, rel=0.03)
+    student, spread = 1.753, 2 / 4 * 0.983  # 95 % with 15 degrees of freedom; E[s] = .983 σ of 16 values
+    assert width == pytest.approx(2 * student * spread, rel=0.03)
     inside = (band["lower"] < 3) & (band["upper"] > 3)
-    assert 0.8 < float(inside.mean()) < 0.93
+    assert float(inside.mean()) == pytest.approx(0.9, abs=0.05)
 
 
 def test_a_ratio_keeps_its_own_value_in_the_middle():

@@ -19,7 +19,7 @@ def test_the_central_ninety_percent_is_students_interval_and_holds_the_mean_nine
     lower, upper = intervals(blocks)
     student = 2 * t.ppf(0.95, count - 1) * blocks.std(axis=0, ddof=1) / count**0.5
     assert np.mean((upper - lower) / student) == pytest.approx(1, abs=0.03)
-    held = ((lower <= 0) & (0 <= upper)).mean()
+    held = ((lower <= 0) & (upper >= 0)).mean()
     assert held == pytest.approx(0.9, abs=4 * (0.09 / 2000) ** 0.5)
 
 

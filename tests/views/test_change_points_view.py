@@ -22,12 +22,12 @@ def test_each_level_is_a_line_and_each_change_a_band_over_its_interval() -> None
     np.testing.assert_allclose(
         bands, np.stack([log_step(changes["lower"]), log_step(changes["upper"])], axis=1)
     )
-    assert figure.layout.title.text == "given: 2 changes of level, bands their 90 % intervals"
+    assert figure.layout.title.text == "values: 2 changes of level, bands their 90 % intervals"
 
 
 def test_a_curve_without_changes_is_drawn_without_levels() -> None:
     noise = np.random.default_rng(0).normal(size=len(STEP))
     figure = change_points_figure(dx.change_points(STEP, noise, np.ones(len(STEP))))
     assert len(figure.data[1].x) == 0
-    assert figure.layout.title.text.startswith("given: 0 changes")
+    assert figure.layout.title.text.startswith("values: 0 changes")
     assert figure.data[0].error_y.array.max() == 1
