@@ -23,7 +23,7 @@ _BANDWIDTH: Final = 0.3
 """Of the smoothing that finds the extreme of a curve, in ln(1 + step)."""
 
 _LEAST_MOVE: Final = 3.0
-"""A curve develops that moves by more than this times its scatter (until its extreme) about its smooth self."""
+"""Scatters about its smooth self (until its extreme) by which a curve must at least move to develop."""
 
 
 class Development(NamedTuple):
