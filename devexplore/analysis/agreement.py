@@ -11,6 +11,7 @@ from devexplore.analysis.milestones import find_milestones
 from devexplore.analysis.run_curves import curve_names
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.schema import STEP
+from devexplore.stats.points import numbers
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -44,7 +45,7 @@ def agreement(
         boundaries two are soon shared). ``attrs["without"]``: curves that could not be judged, and why.
 
     Raises:
-        InvalidSpec: for fewer than two curves.
+        InvalidSpec: for fewer than two curves, intervals that are none, or boundaries outside the ends.
     """
     without: dict[str, str] = {}
     if isinstance(source, Mapping):
@@ -69,6 +70,10 @@ def agreement(
     everything = np.concatenate(list(table.values()), axis=1)
     low = np.log1p(first_step) if first_step is not None else _least(everything)
     high = np.log1p(last_step) if last_step is not None else -_least(-everything)
+    if not all(low <= x <= high for x in everything[0]):
+        raise InvalidSpec(
+            f"boundaries lie between the ends of training, not outside {np.expm1(low):g} … {np.expm1(high):g}"
+        )
     names = list(table)
     shared, chance, p_value = np.full((3, len(names), len(names)), np.nan)
     for i, name in enumerate(names):
@@ -131,7 +136,13 @@ def _columns(curve: str, milestones: xr.Dataset, *names: str) -> Float[np.ndarra
             f"{curve}: expected {', '.join(names)} over one dimension, as dx.find_milestones gives them; "
             f"{', '.join(lacking)} is not there"
         )
-    return np.stack([milestones[name].values.astype(np.float64) for name in names])
+    columns = np.stack([numbers(milestones[name].values, name) for name in names])
+    _, lower, upper = columns
+    if not (np.isfinite(columns).all() and (columns > -1).all() and (lower <= upper).all()):
+        raise InvalidSpec(
+            f"{curve}: expected finite steps, and intervals with lower ≤ upper, at each boundary"
+        )
+    return columns
 
 
 def _joined(found: Mapping[str, xr.Dataset], name: str) -> np.ndarray:

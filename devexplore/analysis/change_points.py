@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 
 from devexplore.analysis.run_curves import Curve, run_curve
-from devexplore.analysis.stage_curves import Arrays
+from devexplore.analysis.stage_curves import Arrays, training_steps
 from devexplore.errors import InvalidSpec
 from devexplore.stats.change_points import change_points as changes_of_levels
+from devexplore.stats.points import numbers
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -88,8 +89,8 @@ def change_points(
 def _given(step, value, error) -> Curve:
     if value is None:
         raise InvalidSpec("expected values at the given steps, got none")
-    steps, values = (np.asarray(column, dtype=np.float64) for column in (step, value))
-    errors = np.zeros(values.shape) if error is None else np.asarray(error, dtype=np.float64)
+    steps, values = training_steps(step), numbers(value, "values")
+    errors = np.zeros(values.shape) if error is None else numbers(error, "standard errors")
     return Curve(
         str(getattr(value, "name", None) or "values"),
         steps,

@@ -29,9 +29,9 @@ def find_milestones(
             ``metrics["previous_token_score"].sel(layer=1, head=2)``).
         curve: of a run: ``llc``, ``loss``, ``test_loss``, ``train_loss``, ``curvature`` or a metric of one
             number a checkpoint (``analysis.run_curves``).
-        se: standard errors of a curve given as an array, independent between checkpoints. Errors that all
-            checkpoints share (the same samples) are none of these: leave them out, the scatter about the
-            curve is learned.
+        se: standard errors of a curve given as an array (NaN: unknown, and as 0), independent between
+            checkpoints. Errors that all checkpoints share (the same samples) are none of these: leave them
+            out, the scatter about the curve is learned.
         plateau_slope, min_persistence, min_probability: see ``stats.critical_points``. Of the curvature,
             which has no error bar, a factor e on both sides is asked for unless told otherwise.
 

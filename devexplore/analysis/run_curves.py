@@ -7,11 +7,13 @@ import xarray as xr
 from jaxtyping import Float
 
 from devexplore.analysis.dynamics import essential_dynamics
-from devexplore.analysis.stage_curves import judged, run_losses
+from devexplore.analysis.stage_curves import judged, run_losses, training_steps
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.geometry import osculating_circles
 from devexplore.sampling.trust import NOT_AN_LLC
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, METRICS, STEP
+from devexplore.stats.points import numbers
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -43,9 +45,10 @@ def run_curve(run: "Run", name: str) -> Curve:
     are measured on the same samples, so that the error of one is nearly that of its neighbours, and says
     little of the curve's shape.
 
-    Raises NotMeasured for a curve that the run lacks, InvalidSpec for a name that is no curve; both say which
-    there are.
+    Raises NotMeasured for a curve that the run lacks, InvalidSpec for a name that is no curve (both say which
+    there are) and for what is no run.
     """
+    require_run(run)
     if name == LLC_CURVE:
         estimates = judged(run.dataset(LLC))
         keep = estimates.verdict != NOT_AN_LLC
@@ -80,14 +83,17 @@ def as_curve(values: xr.DataArray, error: xr.DataArray | None = None) -> Curve:
                 f"{what} must be an xarray.DataArray with the one dimension step, got {had}; choose along "
                 "other dimensions with .sel or .isel, or average over them"
             )
-    if error is not None and error.sizes != values.sizes:
-        raise InvalidSpec(f"{values.sizes[STEP]} values have {error.sizes[STEP]} standard errors")
-    value = values.values.astype(np.float64)
-    known = np.zeros(len(value)) if error is None else np.nan_to_num(error.values.astype(np.float64))
+    step = training_steps(values[STEP].values)
+    if error is not None and not np.array_equal(training_steps(error[STEP].values), step):
+        raise InvalidSpec(
+            f"standard errors belong to the steps of the values: {error.sizes[STEP]} of them for "
+            f"{len(step)} values, or at other steps"
+        )
+    value = numbers(values.values, "values")
+    known = np.zeros(len(value)) if error is None else numbers(error.values, "standard errors")
+    known = np.where(np.isnan(known), 0.0, known)
     name = "values" if values.name is None else str(values.name)
-    return Curve(
-        name, values[STEP].values.astype(np.float64), value, known, str(values.attrs.get("units", ""))
-    )
+    return Curve(name, step, value, known, str(values.attrs.get("units", "")))
 
 
 def log_curvature(ed: xr.Dataset) -> xr.DataArray:

@@ -1,6 +1,6 @@
 """The curves that stages are read from: the LLC with its verdicts, and the loss."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -9,11 +9,21 @@ from jaxtyping import Float
 from devexplore.analysis.trust import trust
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, STEP
+from devexplore.stats.points import numbers
 
 if TYPE_CHECKING:
     from devexplore.run import Run
 
 _NOTHING = np.empty(0), np.empty(0)
+
+
+def training_steps(values: Any) -> Float[np.ndarray, " step"]:
+    """Steps as float64. Raises InvalidSpec for what is no finite number of at least 0."""
+    step = numbers(values, "steps")
+    wrong = step[~(np.isfinite(step) & (step >= 0))]
+    if len(wrong):
+        raise InvalidSpec(f"steps count training from 0, got {wrong[0]:g}")
+    return step
 
 
 Arrays = np.ndarray | xr.DataArray | list
@@ -39,7 +49,7 @@ class Losses(NamedTuple):
 
 def stage_curves(source, llc, llc_se, loss, verdict) -> tuple[Estimates, Losses]:
     if isinstance(source, Arrays):
-        step = np.asarray(source, dtype=np.float64)
+        step = training_steps(source)
         estimates = judged(None) if llc is None else _given(step, llc, llc_se, verdict)
         losses = Losses(*_NOTHING, "loss") if loss is None else _valued(step, _column(step, loss), "loss")
     else:
@@ -84,7 +94,7 @@ def run_losses(run: "Run") -> Losses:
 
 
 def _column(step: np.ndarray, value: np.ndarray | xr.DataArray) -> Float[np.ndarray, " step"]:
-    column = np.asarray(value, dtype=np.float64)
+    column = numbers(value, "values")
     if column.shape != step.shape or step.ndim != 1:
         raise InvalidSpec(f"expected one value per step, got {column.shape} for steps {step.shape}")
     return column

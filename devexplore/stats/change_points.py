@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devexplore.errors import InvalidSpec
+from devexplore.stats.points import numbers, points_in_order
 
 _MOST_POINTS = 500
 _FEW = 10.0
@@ -70,17 +71,28 @@ def change_points(
         InvalidSpec: for fewer than 2·min_length + 1 points, arrays of different lengths, a negative standard
             error, or settings outside what they may be.
     """
-    x, y, y_se = _prepared(x, y, y_se, min_length, resolution, penalty)
+    settings = numbers([min_length, resolution, np.inf if penalty is None else penalty], "settings")
+    if not (settings[0] >= 1 and settings[0] % 1 == 0 and settings[1] >= 0 and settings[2] > 0):
+        raise InvalidSpec(
+            "expected a whole min_length of at least 1, resolution of at least 0 and a positive penalty, got "
+            f"{min_length}, {resolution} and {penalty}"
+        )
+    x, y, y_se, unit = points_in_order(x, y, y_se)
+    if len(y) < 2 * min_length + 1:
+        raise InvalidSpec(
+            f"levels of {min_length} points take at least {2 * min_length + 1} values, got {len(y)}"
+        )
+    x, y, y_se = _at_most(x, y, y_se)
     noise = max(_noise(y, y_se), resolution * float(np.ptp(y)))
     variance = y_se**2 + noise**2
     limit = 3.0 * np.log(len(y)) * (1 + _FEW / len(y)) if penalty is None else float(penalty)
-    if np.ptp(y) <= 1e-12 * np.abs(y).max():  # one level, but for rounding
-        return _described(x, _Levels(y, np.ones(len(y))), [], noise, limit)
+    if np.ptp(y) <= 1e-12:  # one level, but for rounding
+        return _described(x, _Levels(y, np.ones(len(y))), [], noise, limit, unit)
     if np.any(variance == 0):
         raise InvalidSpec("no noise and no resolution: give a resolution above 0, or standard errors")
     levels = _Levels(y, variance)
     settled, edges = _whole_levels(levels, _pelt(levels, limit), min_length, limit)
-    return _described(x, settled, edges, noise, limit)
+    return _described(x, settled, edges, noise, limit, unit)
 
 
 class _Levels:
@@ -166,7 +178,12 @@ def _whole_levels(
 
 
 def _described(
-    x: Float[np.ndarray, " n"], levels: _Levels, edges: list[_Edge], noise: float, penalty: float
+    x: Float[np.ndarray, " n"],
+    levels: _Levels,
+    edges: list[_Edge],
+    noise: float,
+    penalty: float,
+    unit: float,
 ) -> ChangePoints:
     rows = []
     for left, edge, right in zip(edges, edges[1:], edges[2:], strict=False):
@@ -179,7 +196,7 @@ def _described(
         error = np.sqrt(levels.variance(start, at) + levels.variance(at, end))
         rows.append((x[at], lower, upper, levels.mean(start, at), levels.mean(at, end), error))
     at, lower, upper, before, after, error = np.array(rows, dtype=np.float64).reshape(-1, 6).T
-    return ChangePoints(at, lower, upper, before, after, error, noise, penalty)
+    return ChangePoints(at, lower, upper, unit * before, unit * after, unit * error, unit * noise, penalty)
 
 
 def _noise(y: np.ndarray, y_se: np.ndarray) -> float:
@@ -200,34 +217,10 @@ def _noise(y: np.ndarray, y_se: np.ndarray) -> float:
     return float(root)
 
 
-def _prepared(
-    x: np.ndarray,
-    y: np.ndarray,
-    y_se: np.ndarray | None,
-    min_length: int,
-    resolution: float,
-    penalty: float | None,
+def _at_most(
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], y_se: Float[np.ndarray, " n"]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if min_length < 1 or not resolution >= 0 or not (penalty is None or penalty > 0):
-        raise InvalidSpec(
-            "expected min_length of at least 1, resolution of at least 0 and a positive penalty, got "
-            f"{min_length}, {resolution} and {penalty}"
-        )
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    y_se = np.zeros(y.shape) if y_se is None else np.asarray(y_se, dtype=np.float64)
-    if not x.shape == y.shape == y_se.shape or x.ndim != 1:
-        raise InvalidSpec(
-            f"x, y and y_se must be as long as each other, got {x.shape}, {y.shape}, {y_se.shape}"
-        )
-    valued = np.isfinite(x) & np.isfinite(y) & np.isfinite(y_se)
-    order = np.argsort(x[valued], kind="stable")
-    x, y, y_se = (column[valued][order] for column in (x, y, y_se))
-    if len(y) < 2 * min_length + 1:
-        raise InvalidSpec(
-            f"levels of {min_length} points take at least {2 * min_length + 1} values, got {len(y)}"
-        )
-    if np.any(y_se < 0):
-        raise InvalidSpec("standard errors must not be negative")
+    """At most so many points as are quick to cut: means of even groups of neighbours."""
     if len(y) <= _MOST_POINTS:
         return x, y, y_se
     first = np.linspace(0, len(y), _MOST_POINTS + 1).astype(int)[:-1]

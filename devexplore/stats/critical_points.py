@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from devexplore.errors import InvalidSpec
 from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
+from devexplore.stats.points import numbers
 
 
 class CriticalPoints(NamedTuple):
@@ -87,7 +89,11 @@ def critical_points(
 
     The draws are shared with a straight line as far as that is probable, so noise without a curve has no
     turns. Kept: those of at least ``min_probability``; a plateau at an end gives way to a boundary on it.
+
+    Raises:
+        InvalidSpec: as ``noisy_curve``; a probability outside 0 … 1, a negative persistence or slope.
     """
+    _require_settings(plateau_slope, min_persistence, min_probability)
     curve = noisy_curve(x, y, y_se, rng)
     height = float(np.ptp(curve.mean))
     steep = float(np.quantile(np.abs(np.diff(curve.mean) / np.diff(curve.x)), 0.95))
@@ -108,6 +114,14 @@ def critical_points(
         location.astype(float), lower.astype(float), upper.astype(float), kind.astype(str),
         probability.astype(float), persistence.astype(float), limit, curve,
     )  # fmt: skip
+
+
+def _require_settings(slope: float | None, persistence: float | None, probability: float) -> None:
+    given = {"plateau_slope": slope, "min_persistence": persistence, "min_probability": probability}
+    for name, value in given.items():
+        most = 1.0 if name == "min_probability" else np.inf
+        if value is not None and not 0 <= float(numbers(value, name)) <= most:
+            raise InvalidSpec(f"{name} lies between 0 and {most:g}, got {value}")
 
 
 def _extrema(curve: NoisyCurve, least: float, _: list[int]) -> list[_Candidate]:

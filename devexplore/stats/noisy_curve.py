@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from devexplore.errors import InvalidSpec
+from devexplore.stats.points import points_in_order
 
 _MOST_POINTS = 300
 _GRID = 256
@@ -47,14 +48,17 @@ def noisy_curve(
     first. Values that are NaN (and their x) are left out. ``rng`` (default: seed 0) only makes the draws.
 
     Raises:
-        InvalidSpec: with fewer than five distinct finite points, or a negative standard error.
+        InvalidSpec: with fewer than five distinct finite points, or as ``points_in_order``.
     """
-    x, y, y_se = _prepared(x, y, y_se)
+    x, y, y_se, unit = points_in_order(x, y, y_se)
+    if len(np.unique(x)) < 5:
+        raise InvalidSpec(f"a curve needs at least five distinct points with values, got {len(np.unique(x))}")
+    x, y, y_se = _at_most(x, y, y_se)
     low, span = x[0], x[-1] - x[0]
     center, scale = y.mean(), y.std()
-    if scale <= 1e-12 * max(np.abs(y).max(), np.finfo(np.float64).tiny):  # constant but for rounding
+    if scale <= 1e-12:  # constant but for rounding
         grid = np.linspace(x[0], x[-1], _GRID)
-        flat = np.full(_GRID, center)
+        flat = np.full(_GRID, unit * center)
         return NoisyCurve(grid, flat, np.tile(flat, (_DRAWS, 1)), 0.0, np.inf, 0.0)
     inputs = ((x - low) / span)[:, None]
     target, variance = (y - center) / scale, (y_se / scale) ** 2
@@ -77,9 +81,9 @@ def noisy_curve(
     noise = np.sqrt(learned) if structure > 0.5 else line.noise
     return NoisyCurve(
         x=low + span * grid,
-        mean=center + scale * mean,
-        draws=center + scale * draws,
-        noise=float(scale * noise),
+        mean=unit * (center + scale * mean),
+        draws=unit * (center + scale * draws),
+        noise=float(unit * scale * noise),
         length_scale=float(span * fit.kernel_.k1.k2.length_scale),
         structure=structure,
     )
@@ -138,23 +142,10 @@ def _straight_line(
     return _Line(coefficients, covariance, float(np.exp(best.x / 2)), -float(best.fun) - 1.5 * np.log(len(x)))
 
 
-def _prepared(
-    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], y_se: Float[np.ndarray, " n"] | None
+def _at_most(
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], y_se: Float[np.ndarray, " n"]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    y_se = np.zeros_like(y) if y_se is None else np.asarray(y_se, dtype=np.float64)
-    if not x.shape == y.shape == y_se.shape or x.ndim != 1:
-        raise InvalidSpec(
-            f"x, y and y_se must be as long as each other, got {x.shape}, {y.shape}, {y_se.shape}"
-        )
-    valued = np.isfinite(x) & np.isfinite(y) & np.isfinite(y_se)
-    x, y, y_se = x[valued], y[valued], y_se[valued]
-    if len(np.unique(x)) < 5:
-        raise InvalidSpec(f"a curve needs at least five distinct points with values, got {len(np.unique(x))}")
-    if np.any(y_se < 0):
-        raise InvalidSpec("standard errors must not be negative")
-    order = np.argsort(x, kind="stable")
-    x, y, y_se = x[order], y[order], y_se[order]
+    """At most so many points as a Gaussian process can take: means in even bins of x."""
     if len(x) <= _MOST_POINTS:
         return x, y, y_se
     bin_of = np.minimum(((x - x[0]) / (x[-1] - x[0]) * _MOST_POINTS).astype(int), _MOST_POINTS - 1)

@@ -97,10 +97,34 @@ def test_arrays_that_are_no_curve_over_steps_are_refused():
         find_milestones(heads)
     with pytest.raises(InvalidSpec, match="five"):
         find_milestones(curve(HILL)[:4])
-    with pytest.raises(InvalidSpec, match="have 3 standard errors"):
+    with pytest.raises(InvalidSpec, match="3 of them for 140 values"):
         find_milestones(curve(HILL), se=curve(HILL)[:3])
+    shifted = curve(HILL).assign_coords(step=STEPS + 1)
+    with pytest.raises(InvalidSpec, match="at other steps"):
+        find_milestones(curve(HILL), se=shifted)
+    with pytest.raises(InvalidSpec, match="not be negative"):
+        find_milestones(curve(HILL), se=curve(-HILL))
+    with pytest.raises(InvalidSpec, match="count training from 0, got -1"):
+        find_milestones(curve(HILL).assign_coords(step=STEPS - 1))
+    with pytest.raises(InvalidSpec, match="steps must be numbers"):
+        find_milestones(curve(HILL).assign_coords(step=STEPS.astype(str) + np.array("th")))
     with pytest.raises(NotMeasured):
         find_milestones(run(), "llc")
+
+
+@pytest.mark.parametrize(
+    "setting", [{"min_probability": 1.5}, {"min_persistence": -1}, {"plateau_slope": np.nan}]
+)
+def test_settings_of_milestones_that_cannot_be_are_refused(setting):
+    with pytest.raises(InvalidSpec, match=f"{next(iter(setting))} lies between 0 and"):
+        find_milestones(curve(HILL), **setting)
+
+
+def test_an_unknown_error_counts_as_none():
+    errors = curve(np.where(np.arange(len(X)) % 2, np.nan, 0.0))
+    xr.testing.assert_identical(
+        find_milestones(curve(HILL + noise()), se=errors), find_milestones(curve(HILL + noise()))
+    )
 
 
 def intervals(*pairs: tuple[float, float]) -> xr.Dataset:
@@ -144,6 +168,16 @@ def test_without_a_run_the_axis_ends_with_the_intervals():
     assert np.log1p([found.attrs["first_step"], found.attrs["last_step"]]) == pytest.approx([5, 9])
     with pytest.raises(InvalidSpec, match="a: expected step, lower, upper"):
         agreement({"a": xr.Dataset({"end": ("stage", [1.0])}), "b": intervals((7, 9))})
+
+
+def test_intervals_that_are_none_and_boundaries_outside_the_ends_are_refused():
+    for wrong in (intervals((3, 2)), intervals((np.nan, 2))):
+        with pytest.raises(InvalidSpec, match="a: expected finite steps, and intervals"):
+            agreement({"a": wrong, "b": intervals((7, 9))})
+    with pytest.raises(InvalidSpec, match="outside 0 … 100"):
+        agreement({"a": intervals((2, 3)), "b": intervals((7, 9))}, first_step=0, last_step=100)
+    nobody = agreement({"a": intervals(), "b": intervals()})
+    assert np.isnan(nobody.shared.values).all()
 
 
 def test_chance_is_what_random_intervals_share():

@@ -132,7 +132,15 @@ def test_what_is_no_curve_is_refused(arguments, says: str) -> None:
 
 @pytest.mark.parametrize("setting", [{"min_length": 0}, {"penalty": 0.0}, {"resolution": -0.1}])
 def test_settings_that_cannot_be_are_refused(setting) -> None:
-    with pytest.raises(InvalidSpec, match="expected min_length of at least 1"):
+    with pytest.raises(InvalidSpec, match="expected a whole min_length of at least 1"):
         change_points(X, STAIRS, **setting)
     with pytest.raises(InvalidSpec, match="resolution above 0"):
         change_points(X, STAIRS, resolution=0.0)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_units_far_from_one_lose_nothing(unit: float) -> None:
+    y = STAIRS + noise(0)
+    there, far = change_points(X, y), change_points(X, unit * y)
+    np.testing.assert_array_equal(far.at, there.at)
+    np.testing.assert_allclose(far.jump_se, unit * there.jump_se)

@@ -146,3 +146,12 @@ def test_a_stated_slope_decides_what_is_flat():
     assert found.kind.tolist() == ["plateau"]
     assert 3 <= found.location[0] <= 6
     assert found.plateau_slope == 5.0
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_units_far_from_one_lose_nothing(unit: float):
+    value, se = noisy(hill(), 0)
+    near, far = critical_points(X, value, se), critical_points(X, unit * value, unit * se)
+    np.testing.assert_allclose(far.location, near.location, atol=1e-6)
+    np.testing.assert_allclose(far.persistence, unit * near.persistence, rtol=1e-6)
+    assert np.isfinite(far.curve.mean).all()
