@@ -78,6 +78,20 @@ def test_every_seed_learns_bigrams_then_n_grams_then_positions_then_attends_and_
     assert (abs(half.sel(development="induction") / late - 1) < 0.15).all()
 
 
+def test_each_development_of_the_language_run_has_its_interval_and_the_drop_of_icl_overlaps_the_last():
+    found = developments(open_run("language"))
+    for name in ("onset", "halfway", "end"):
+        assert (found[f"{name}_lower"] <= found[name]).all()
+        assert (found[name] <= found[f"{name}_upper"]).all()
+    assert (found["onset"] < found["halfway"]).all()
+    assert (found["halfway"] < found["end"]).all()
+    later = found.sel(development=["4-grams", "previous-token head", "prefix-matching head"])
+    drop = found.sel(development="in-context learning")
+    assert (np.maximum(later["onset"], drop["onset"]) < np.minimum(later["end"], drop["end"])).all()
+    sure = found["before"].sel(development="previous-token head", other="prefix-matching head")
+    assert sure > 0.99
+
+
 def test_of_the_collapse_the_regression_run_reaches_that_of_the_unembedding():
     found = developments(open_run("regression"))
     half = found["halfway"]
