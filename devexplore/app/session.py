@@ -16,13 +16,15 @@ from devexplore.app.describe import describe
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
 from devexplore.schema import TABLE
-from devexplore.views import timeline as timeline_view
 from devexplore.views import tokens as tokens_view
 from devexplore.views import trajectory as trajectory_view
 from devexplore.views.form_marks import any_form
+from devexplore.views.llc_row import llc_row, settings, trust
 from devexplore.views.refined import refined_row
+from devexplore.views.rows import Row, loss_row, strip_label, strip_row, strips
 from devexplore.views.stages import StageMark, chips, stage_marks
 from devexplore.views.style import THEMES, Theme
+from devexplore.views.timeline import follow, timeline
 from devexplore.views.trajectory_space import space
 
 POLL_MS = 250
@@ -200,45 +202,42 @@ class Session:
     def _timeline(self) -> dict[str, Any]:
         derived, theme = self.derived, self.theme
         rows = []
-        loss = timeline_view.loss_row(derived.losses, derived.checkpoints, theme)
+        loss = loss_row(derived.losses, derived.checkpoints, theme)
         if loss is not None:
             rows.append(loss)
         if derived.llc is not None and derived.trust is not None:
-            rows.append(timeline_view.llc_row(derived.llc, derived.trust, theme))
-        strips = self._strips()
-        rows += [strips[name]() for name in self.selection.strips if name in strips]
+            rows.append(llc_row(derived.llc, derived.trust, theme))
+        offered = self._strips()
+        rows += [offered[name]() for name in self.selection.strips if name in offered]
         missing = [
             self._missing(only) for only, held in (("losses", loss), ("llc", derived.llc)) if held is None
         ]
         if not rows:  # a table of metrics alone
-            rows = [strip() for strip in list(strips.values())[:FIRST_STRIPS]]
+            rows = [strip() for strip in list(offered.values())[:FIRST_STRIPS]]
         if not rows:
             return missing[0]
         stages = self.stages()
         return {
-            "figure": timeline_view.timeline(rows, stages, float(derived.steps[-1]), theme),
-            "rows": timeline_view.follow(rows),
-            "strips": {name: timeline_view.strip_label(name) for name in strips},
-            "trust": timeline_view.trust(derived.trust),
-            "settings": timeline_view.settings(derived.llc),
+            "figure": timeline(rows, stages, float(derived.steps[-1]), theme),
+            "rows": follow(rows),
+            "strips": {name: strip_label(name) for name in offered},
+            "trust": trust(derived.trust),
+            "settings": settings(derived.llc),
             "train": derived.checkpoints is not None and derived.losses is not None,
             "missing": missing,
             "types": sorted({mark.type for mark in stages}),
         }
 
-    def _strips(self) -> dict[str, Callable[[], timeline_view.Row]]:
+    def _strips(self) -> dict[str, Callable[[], Row]]:
         """Every strip that can be added, by name."""
         metrics, theme = self.derived.metrics, self.theme
         refined = {
-            name: partial(refined_row, *held, timeline_view.strip_label(name), theme)
+            name: partial(refined_row, *held, strip_label(name), theme)
             for name, held in self.derived.refined.items()
         }
         if metrics is None:
             return refined
-        return refined | {
-            name: partial(timeline_view.strip_row, metrics[name], theme)
-            for name in timeline_view.strips(metrics)
-        }
+        return refined | {name: partial(strip_row, metrics[name], theme) for name in strips(metrics)}
 
     def _tokens(self) -> dict[str, Any]:
         derived = self.derived

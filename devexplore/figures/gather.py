@@ -9,14 +9,16 @@ from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.forms import find_forms
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust
+from devexplore.arguments import require_run
 from devexplore.errors import CheckpointNotFound, InvalidSpec, MissingText, NotMeasured
 from devexplore.measure.pipeline import ensure_outputs
 from devexplore.run import Run
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, METRICS, STEP
+from devexplore.views.llc_row import llc_row
 from devexplore.views.panels import Panel, row_panel
+from devexplore.views.rows import loss_row
 from devexplore.views.stages import StageMark, stage_marks
 from devexplore.views.style import THEMES, Theme, ThemeName
-from devexplore.views.timeline import llc_row, loss_row
 
 LACKING: Final = (NotMeasured, CheckpointNotFound, MissingText, InvalidSpec)
 """What a run can lack without being broken; its message is drawn in the place of what it stands for."""
@@ -46,6 +48,7 @@ def staged(run: Run, stages: xr.Dataset | None, theme: ThemeName) -> Staged:
 
     Raises ``NotMeasured`` where nothing at all is measured over steps.
     """
+    require_run(run)
     chosen = THEMES[theme]
     held = [group for group in (LOSSES, LLC, METRICS, CHECKPOINTS) if run.has(group)]
     if not held:
@@ -66,6 +69,7 @@ def loaded(run: Run, group: str) -> xr.Dataset | None:
 
 def metrics_of(run: Run, *names: str) -> xr.Dataset:
     """The metrics, loaded. Raises ``NotMeasured`` where there are none, or these are not among them."""
+    require_run(run)
     metrics = run.dataset(METRICS).load()
     lacking = [name for name in names if name not in metrics]
     if lacking:
@@ -92,6 +96,7 @@ def llc_panel(run: Run, theme: Theme) -> Panel:
 
 def dynamics_of(run: Run, dynamics: xr.Dataset | None) -> tuple[xr.Dataset | None, str]:
     """Essential dynamics (given, or computed now; outputs are kept), or None and why not."""
+    require_run(run)
     if dynamics is not None:
         return dynamics, ""
     try:

@@ -9,8 +9,8 @@ import xarray as xr
 from devexplore.analysis.block_intervals import block_intervals
 from devexplore.schema import METRICS, STEP, TABLE
 from devexplore.views.panels import Curve, Panel, curve_panel
+from devexplore.views.rows import strip_label, strips
 from devexplore.views.style import Theme
-from devexplore.views.timeline import strip_label, strips
 
 Parts = Literal["each", "ordered", "strongest"]
 """How parts of a metric are drawn: each in a colour of its own; from early to late as a ramp; or the two

@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import axis, base_layout, log_step, step_label, step_ticks, title_line
+from devexplore.views.rows import strip_label
 from devexplore.views.style import LIGHT, Theme
-from devexplore.views.timeline import strip_label
 
 
 def change_points_figure(changes: xr.Dataset, theme: Theme = LIGHT) -> go.Figure:

@@ -10,11 +10,12 @@ from jaxtyping import Float
 from scipy.optimize import isotonic_regression
 
 from devexplore.views.axes import axis, log_step, padded, step_ticks
+from devexplore.views.rows import Row
 from devexplore.views.sheet import WIDTH, Box, place, reference, sheet, write
 from devexplore.views.sheet import foot as write_foot
+from devexplore.views.stage_bands import band_names, band_trace
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme, faded
-from devexplore.views.timeline import Row, band_names, band_trace
 
 _LETTER = 0.6
 """Width of a letter, in font sizes."""

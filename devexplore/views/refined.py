@@ -6,8 +6,9 @@ import xarray as xr
 
 from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, VERDICT_WORDS
 from devexplore.views.axes import log_step, padded
+from devexplore.views.llc_row import verdict_marker
+from devexplore.views.rows import Row
 from devexplore.views.style import Theme
-from devexplore.views.timeline import Row, verdict_marker
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 

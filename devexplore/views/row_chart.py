@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import axis, log_step, step_label, step_ticks
+from devexplore.views.rows import strip_label
 from devexplore.views.sheet import WIDTH, Box, foot, place, sheet, write
+from devexplore.views.stage_bands import band_names, band_trace
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme, run_style
-from devexplore.views.timeline import band_names, band_trace, strip_label
 
 _ROW: Final = 26.0
 _ROW_OF_A_RUN: Final = 14.0

@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from devexplore.views.axes import axis, log_step, step_ticks
+from devexplore.views.stage_bands import band_names
 from devexplore.views.stages import StageMark
 from devexplore.views.style import Theme
-from devexplore.views.timeline import band_names
 
 
 def stage_axis(figure: go.Figure, step: np.ndarray, stages: Sequence[StageMark], theme: Theme) -> None:

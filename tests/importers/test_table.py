@@ -15,8 +15,8 @@ from devexplore.app.session import Session
 from devexplore.cli import main
 from devexplore.errors import MissingExtra, NotMeasured, RunNotFound, SchemaError, StoreConflict
 from devexplore.upkeep import check_run, pack_run
+from devexplore.views.llc_row import llc_row
 from devexplore.views.style import LIGHT
-from devexplore.views.timeline import llc_row
 
 CURVE = "step,llc,llc_se,loss,Grad Norm,run\n0,1,0.5,4,1.5,a\n10,3,0.5,3,,a\n100,,,2,2.5,a\n"
 

@@ -8,18 +8,11 @@ import xarray as xr
 
 from devexplore.analysis.trust import trust as judge_llc
 from devexplore.views.axes import log_step, padded, step_label, step_ticks
+from devexplore.views.llc_row import llc_row, settings, trust
+from devexplore.views.rows import loss_row, strip_row, strips
 from devexplore.views.stages import stage_index, stage_marks
 from devexplore.views.style import DARK, LIGHT
-from devexplore.views.timeline import (
-    follow,
-    llc_row,
-    loss_row,
-    settings,
-    strip_row,
-    strips,
-    timeline,
-    trust,
-)
+from devexplore.views.timeline import follow, timeline
 
 
 def bands(figure):
