@@ -102,8 +102,8 @@ class GroupWriter:
     ) -> None:
         """Store many blocks at once, of steps that are not measured yet; ``arrays`` are along these steps.
 
-        A kill leaves all of them to be written again. Raises as ``write`` does; ``StoreConflict`` for a step
-        that is measured.
+        A kill leaves none of them measured; what was already on disk is written over. Raises as ``write``
+        does; ``StoreConflict`` for a step that is measured.
         """
         again = self._measured.keys() & set(map(int, steps))
         if again:

@@ -210,3 +210,9 @@ def test_a_curve_that_cannot_be_judged_is_told_and_one_alone_has_nobody_to_agree
     assert found.shared.sel(curve_name="llc", other="loss").item() == 1
     with pytest.raises(InvalidSpec, match="at least two curves, got 1"):
         agreement(planted, ["llc"])
+
+
+def test_of_a_single_checkpoint_no_curve_can_be_judged_and_each_says_why():
+    llc = xr.Dataset({"llc": curve(HILL), "llc_se": curve(np.ones(len(X)))}).isel(step=[0])
+    with pytest.raises(InvalidSpec, match="two curves, got 0; llc: a curve needs at least five"):
+        agreement(run(llc=llc, losses=xr.Dataset({"test_loss": curve(HILL)}).isel(step=[0])))
