@@ -14,6 +14,7 @@ from typing import Any, Final
 import platformdirs
 import xarray as xr
 
+from devexplore.arguments import as_path, is_there
 from devexplore.checkpoints import LocalCheckpoints
 from devexplore.errors import CheckpointNotFound, NotMeasured, NotWritable, RunNotFound, SchemaError
 from devexplore.schema import (
@@ -144,7 +145,8 @@ class Run:
         A small text file in the run's folder, so that it is read, edited, versioned and copied with the run;
         not a group of the store, which is measured and never changed. For a run that cannot be written, or
         that comes with the package (an upgrade would take it away), a file in the user's data folder
-        (``DEVEXPLORE_ANNOTATIONS`` if set), which counts wherever it is there. Never the cache: that is
+        (``DEVEXPLORE_ANNOTATIONS`` if set), which counts wherever it is there. It is named after the run's
+        folder and its run.json, so copies of a run under one name share it. Never the cache: that is
         disposable, and this is the user's work.
         """
         beside = self.path / ANNOTATIONS_FILE
@@ -231,15 +233,15 @@ def held_outputs(run: Run, kind: str | None = None) -> list[str]:
 def open_run(path: str | os.PathLike[str]) -> Run:
     """Open a run's folder, or a bundled run by its name (``language``).
 
-    Raises ``RunNotFound`` (nothing there; names what is near) or ``SchemaError`` (there, but no run; says
-    what was found and how to go on).
+    Raises ``RunNotFound`` (nothing there; names what is near), ``SchemaError`` (there, but no run; says what
+    was found and how to go on) or ``InvalidSpec`` (no path).
     """
-    asked, bundled = Path(path), bundled_runs()
-    if asked.name == RUN_FILE and asked.is_file():
+    asked, bundled = as_path(path, "the folder of a run, or the name of a bundled one"), bundled_runs()
+    if asked.name == RUN_FILE and is_there(asked) and asked.is_file():
         asked = asked.parent
-    if not asked.exists() and asked.name in bundled and str(asked.parent) in (".", "data"):
+    if not is_there(asked) and asked.name in bundled and str(asked.parent) in (".", "data"):
         asked = bundled[asked.name]
-    if not asked.exists():
+    if not is_there(asked):
         raise RunNotFound(_nothing_there(asked, bundled))
     if not (asked / RUN_FILE).is_file():
         raise SchemaError(_no_run(asked))
@@ -297,7 +299,7 @@ def _user_annotations() -> Path:
 
 def _nothing_there(asked: Path, bundled: dict[str, Path]) -> str:
     siblings = {}
-    if asked.parent.is_dir():
+    if is_there(asked.parent) and asked.parent.is_dir():
         siblings = {found.parent.name: found.parent for found in asked.parent.glob(f"*/{RUN_FILE}")}
     near = difflib.get_close_matches(asked.name, [*siblings, *bundled], n=1, cutoff=0.5)
     hint = f"; did you mean {siblings.get(near[0], near[0])}?" if near else ""

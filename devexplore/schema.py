@@ -34,6 +34,9 @@ TABLE: Final = "table"
 """In the place of a system: a run that was imported from a table, without a network."""
 
 STEP: Final = "step"
+LAST_STEP: Final = 2**53
+"""Steps are below this: beyond it, not every whole number is a 64-bit float."""
+
 MEASURED: Final = "measured"
 CONTENT_HASH: Final = "content_hash"
 

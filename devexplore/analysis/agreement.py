@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from devexplore.analysis.milestones import find_milestones
 from devexplore.analysis.run_curves import curve_names
+from devexplore.arguments import require_run
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.schema import STEP
 from devexplore.stats.points import numbers
@@ -45,14 +46,17 @@ def agreement(
         boundaries two are soon shared). ``attrs["without"]``: curves that could not be judged, and why.
 
     Raises:
-        InvalidSpec: for fewer than two curves, intervals that are none, or boundaries outside the ends.
+        InvalidSpec: for no run, fewer than two curves, a curve named twice, intervals that are none, or
+            boundaries outside the ends.
     """
     without: dict[str, str] = {}
     if isinstance(source, Mapping):
         found = dict(source)
     elif curves is not None:
-        found = {name: find_milestones(source, name) for name in curves}
+        require_run(source)
+        found = _of_curves(source, curves)
     else:
+        require_run(source, " or Datasets of find_milestones by name")
         found = {}
         for name in default_curves(source):
             try:
@@ -69,7 +73,7 @@ def agreement(
     table = {name: np.log1p(_columns(name, held, "step", "lower", "upper")) for name, held in found.items()}
     everything = np.concatenate(list(table.values()), axis=1)
     low = np.log1p(first_step) if first_step is not None else _least(everything)
-    high = np.log1p(last_step) if last_step is not None else -_least(-everything)
+    high = np.log1p(last_step) if last_step is not None else _most(everything)
     if not all(low <= x <= high for x in everything[0]):
         raise InvalidSpec(
             f"boundaries lie between the ends of training, not outside {np.expm1(low):g} … {np.expm1(high):g}"
@@ -111,6 +115,20 @@ def agreement(
     )
 
 
+def _of_curves(run: "Run", curves: Sequence[str]) -> dict[str, xr.Dataset]:
+    """Milestones of each curve asked for; a curve agrees with itself, and that says nothing."""
+    if isinstance(curves, str):
+        raise InvalidSpec(f"curves: expected names such as ['llc', 'loss'], got the text {curves!r}")
+    found: dict[str, xr.Dataset] = {}
+    for name in curves:
+        milestones = find_milestones(run, name)
+        same = [other for other, held in found.items() if held.attrs["curve"] == milestones.attrs["curve"]]
+        if same:
+            raise InvalidSpec(f"{same[0]} and {name} are the same curve of {run.name}; keep one of them")
+        found[name] = milestones
+    return found
+
+
 def default_curves(run: "Run") -> list[str]:
     """The curves of a run that ``agreement`` compares unless told otherwise: all, but one loss."""
     return [name for name in curve_names(run) if name not in ("test_loss", "train_loss")]
@@ -129,8 +147,13 @@ def _least(values: np.ndarray) -> float:
     return float(values.min()) if values.size else 0.0
 
 
+def _most(values: np.ndarray) -> float:
+    return float(values.max()) if values.size else 0.0
+
+
 def _columns(curve: str, milestones: xr.Dataset, *names: str) -> Float[np.ndarray, "column boundary"]:
-    lacking = [name for name in names if name not in milestones or milestones[name].ndim != 1]
+    given = milestones if isinstance(milestones, xr.Dataset) else xr.Dataset()
+    lacking = [name for name in names if name not in given or given[name].ndim != 1]
     if lacking:
         raise InvalidSpec(
             f"{curve}: expected {', '.join(names)} over one dimension, as dx.find_milestones gives them; "

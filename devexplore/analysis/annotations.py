@@ -4,15 +4,14 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import numpy as np
-
+from devexplore.arguments import as_path, require_run
 from devexplore.errors import InvalidSpec, NotWritable, SchemaError
-from devexplore.schema import BOUNDARIES_FORMAT, BOUNDARIES_VERSION
+from devexplore.schema import BOUNDARIES_FORMAT, BOUNDARIES_VERSION, LAST_STEP
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,6 +52,8 @@ class Boundaries:
     with one that is dropped (the stage before takes the place). Stages are counted from 1, as in the
     coordinate ``stage`` of ``find_stages``; those without a name are called S1, S2 …
 
+    ``Boundaries([350, 8200])``: plain steps are boundaries of the user's own, ``Boundary(350)``.
+
     Raises ``InvalidSpec`` for steps that are no positive whole numbers, not increasing or double, and for
     names that are double, longer than 60 characters, on several lines, or S and a number.
     """
@@ -61,8 +62,20 @@ class Boundaries:
     first_stage: str = ""
     first_stage_note: str = ""
 
+    if TYPE_CHECKING:  # what it takes is wider than what it holds
+
+        def __init__(
+            self,
+            boundaries: Iterable[Boundary | int] = (),
+            first_stage: str = "",
+            first_stage_note: str = "",
+        ) -> None: ...
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "boundaries", tuple(self.boundaries))
+        if isinstance(self.boundaries, str) or not isinstance(self.boundaries, Iterable):
+            raise InvalidSpec(f"expected boundaries as steps, such as [350, 8200], got {self.boundaries!r}")
+        each = (one if isinstance(one, Boundary) else Boundary(one) for one in self.boundaries)
+        object.__setattr__(self, "boundaries", tuple(each))
         _check_texts("first stage", self.first_stage, self.first_stage_note)
         for left, right in zip(self.boundaries, self.boundaries[1:], strict=False):
             if right.step == left.step:
@@ -150,8 +163,8 @@ class Boundaries:
 
     def to_file(self, path: str | os.PathLike[str]) -> Path:
         """Write ``.toml`` or ``.json``; the file is either wholly there or as it was before."""
-        path = Path(path)
-        text = self.to_json() if _kind(path) == ".json" else self.to_toml()
+        path = as_path(path, "a file for boundaries")
+        text = self.to_json() if boundaries_kind(path) == ".json" else self.to_toml()
         temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,14 +185,14 @@ class Boundaries:
 
         Raises ``SchemaError`` that names the line or the boundary that is wrong; the file stays as it is.
         """
-        path = Path(path)
-        read = json.loads if _kind(path) == ".json" else tomllib.loads
+        path = as_path(path, "a file of boundaries")
+        read = json.loads if boundaries_kind(path) == ".json" else tomllib.loads
         try:
-            content = read(path.read_text(encoding="utf-8"))
+            content = read(path.read_text(encoding="utf-8-sig"))  # as Windows' editors write it
             return cls._of_content(content)
         except OSError as error:
             raise SchemaError(f"{path}: boundaries cannot be read ({error.strerror})") from error
-        except ValueError as error:  # of the parsers (they name the line), of UTF-8, and our own InvalidSpec
+        except (ValueError, RecursionError) as error:  # of the parsers (the line), of UTF-8, and InvalidSpec
             raise SchemaError(
                 f"{path}: no boundaries can be read from it: {error}; correct the file"
             ) from error
@@ -238,20 +251,25 @@ def saved_boundaries(run: "Run") -> Boundaries | None:
 
     Raises ``SchemaError``, naming the file and the line, if that file is broken: it is never overwritten.
     """
+    require_run(run)
     file = run.annotations_file()
     return Boundaries.from_file(file) if file.is_file() else None
 
 
 def _step(step: Any) -> int:
-    number = isinstance(step, int | float | np.integer | np.floating) and not isinstance(step, bool)
-    if not number or not np.isfinite(step) or step != int(step) or step <= 0:
-        raise InvalidSpec(f"a boundary lies at a positive whole number of training steps, got {step!r}")
+    if getattr(step, "ndim", None) == 0:  # one number of an array
+        step = step.item()
+    number = isinstance(step, int | float) and not isinstance(step, bool)
+    if not number or not 0 < step < LAST_STEP or step != int(step):
+        shown = repr(step) if len(repr(step)) < 60 else type(step).__name__
+        raise InvalidSpec(f"a boundary lies at a positive whole number of training steps, got {shown}")
     return int(step)
 
 
 def _check_texts(where: str, name: Any, *notes: Any) -> None:
-    if not all(isinstance(text, str) for text in (name, *notes)):
-        raise InvalidSpec(f"{where}: names and notes are text")
+    for text in (name, *notes):
+        if not isinstance(text, str) or any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidSpec(f"{where}: names and notes are text that UTF-8 can hold, got {text!r}")
     if len(name) > _LONGEST_NAME or not (name == "" or name.isprintable()) or name != name.strip():
         raise InvalidSpec(
             f"{where}: a stage's name is one line of at most {_LONGEST_NAME} characters, got {name!r}"
@@ -276,7 +294,8 @@ def _toml_lines(table: Mapping[str, Any]) -> str:
     return "".join(f"{key} = {value}\n" for key, value in values.items()).replace("\x7f", "\\u007f")
 
 
-def _kind(path: Path) -> str:
+def boundaries_kind(path: Path) -> str:
+    """How boundaries are written to this file. Raises ``InvalidSpec`` for other ends of names."""
     if path.suffix not in (".toml", ".json"):
         raise InvalidSpec(f"{path}: boundaries are kept as .toml or .json; give the file one of these ends")
     return path.suffix

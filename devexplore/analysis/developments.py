@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from devexplore.arguments import as_runs
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.geometry import smoother
 from devexplore.schema import METRIC_BLOCKS, METRICS, STEP
@@ -103,18 +104,15 @@ def developments(
         InvalidSpec: for no run, runs of several systems, two developments of one name, or dimensions of a
             metric that ``over`` does not resolve.
     """
+    runs = as_runs(source)
     if not isinstance(source, Sequence):
-        return _of_run(source, wanted, resamples, seed)
-    if len(source) == 0:
-        raise InvalidSpec("developments of no run: give one, or several of the same system")
-    if len({run.system for run in source}) > 1 and wanted is None:
-        raise InvalidSpec(
-            f"runs of several systems develop otherwise: {', '.join(run.name for run in source)}"
-        )
-    found = [_of_run(run, wanted, resamples, seed) for run in source]
+        return _of_run(runs[0], wanted, resamples, seed)
+    if len({run.system for run in runs}) > 1 and wanted is None:
+        raise InvalidSpec(f"runs of several systems develop otherwise: {', '.join(run.name for run in runs)}")
+    found = [_of_run(run, wanted, resamples, seed) for run in runs]
     names = list(dict.fromkeys(name for one in found for name in one["development"].values))
     found = [one.reindex(development=names, other=names) for one in found]
-    label = xr.DataArray([run.name for run in source], dims="run", name="run")
+    label = xr.DataArray([run.name for run in runs], dims="run", name="run")
     together = xr.concat(found, label, join="exact", combine_attrs="override")
     missing = list(dict.fromkeys(name for one in found for name in one.attrs["missing"]))
     return together.assign_attrs(missing=missing)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from devexplore.analysis.function_gram import feature_blocks
 from devexplore.analysis.one_space import one_space
+from devexplore.arguments import as_runs
 from devexplore.errors import InvalidSpec
 from devexplore.schema import SKETCHED, STEP
 from devexplore.stats.gram import gram_matrix, gram_pca
@@ -57,7 +58,7 @@ def joint_dynamics(
             shapes, saying what differs.
         SchemaError: for outputs that hold NaN or infinity.
     """
-    runs = list(runs) if isinstance(runs, Sequence) else [runs]
+    runs = as_runs(runs)
     if n_components < 1:
         raise InvalidSpec(f"n_components must be at least 1, got {n_components}")
     space = one_space(runs, kind, references)

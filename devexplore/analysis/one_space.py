@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.stored_outputs import require_run, stored_outputs
+from devexplore.analysis.stored_outputs import stored_outputs
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.schema import (
     N_FEATURES,
@@ -51,10 +51,6 @@ def one_space(runs: "list[Run]", kind: str | None, references: bool) -> OneSpace
 
     Raises the errors of ``joint_dynamics``.
     """
-    if len(runs) == 0:
-        raise InvalidSpec("expected at least one run, got none")
-    for run in runs:
-        require_run(run)
     places = ["", *(_place(runs[0], run) for run in runs[1:])]
     names = _distinct([run.name for run in runs])
     group = _common_group(runs, names, places, kind)

@@ -7,6 +7,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from devexplore.analysis.trust import trust
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, STEP
 from devexplore.stats.points import numbers
@@ -26,7 +27,7 @@ def training_steps(values: Any) -> Float[np.ndarray, " step"]:
     return step
 
 
-Arrays = np.ndarray | xr.DataArray | list
+Arrays = np.ndarray | xr.DataArray | list | tuple
 """What values (or steps) may come as, where they do not come from a run."""
 
 
@@ -53,6 +54,7 @@ def stage_curves(source, llc, llc_se, loss, verdict) -> tuple[Estimates, Losses]
         estimates = judged(None) if llc is None else _given(step, llc, llc_se, verdict)
         losses = Losses(*_NOTHING, "loss") if loss is None else _valued(step, _column(step, loss), "loss")
     else:
+        require_run(source, " or the steps of arrays")
         estimates = judged(source.dataset(LLC) if source.has(LLC) else None)
         losses = run_losses(source)
         if len(estimates.step) == 0 and len(losses.step) == 0:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.run import held_outputs
 from devexplore.schema import OUTPUT_KINDS, OUTPUTS, SKETCH, STEP
@@ -38,12 +39,6 @@ def stored_outputs(source: "Run | xr.DataArray", kind: str | None) -> tuple[xr.D
     _require_numbers(output)
     steps = _finite_steps(output)
     return (output if (np.diff(steps) > 0).all() else output.sortby(STEP)), kind
-
-
-def require_run(source: object, or_what: str = "") -> None:
-    """Raise ``InvalidSpec`` unless this is a run, or at least has what is read from one."""
-    if not (hasattr(source, "has") and hasattr(source, "dataset")):
-        raise InvalidSpec(f"expected a run{or_what}, got {type(source).__name__}; dx.open(…) opens a run")
 
 
 def _require_numbers(output: xr.DataArray) -> None:

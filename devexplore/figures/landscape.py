@@ -7,6 +7,7 @@ import xarray as xr
 from plotly.graph_objects import Figure
 
 from devexplore.analysis.free_energy import free_energy
+from devexplore.arguments import require_run
 from devexplore.errors import NotMeasured
 from devexplore.figures.gather import staged
 from devexplore.run import Run
@@ -35,6 +36,7 @@ def landscape(
 
     Raises ``NotMeasured`` for a run without LLC, or where no stage's end has both LLC and loss.
     """
+    require_run(run)
     run.dataset(LLC)
     found = staged(run, stages, theme)
     energies = free_energy(run, found.stages, n=n)

@@ -7,6 +7,7 @@ from plotly.graph_objects import Figure
 
 from devexplore.analysis.agreement import agreement as find_agreement
 from devexplore.analysis.developments import developments as find_developments
+from devexplore.arguments import as_runs
 from devexplore.figures.gather import staged
 from devexplore.run import Run
 from devexplore.views.row_chart import agreement_chart, development_chart
@@ -37,7 +38,7 @@ def developments(
     Draws ``dx.developments``; raises as that. Of several runs (seeds) each has its own colour, and the stages
     are those of the first.
     """
-    runs = list(source) if isinstance(source, Sequence) else [source]
+    runs = as_runs(source)
     measured = find_developments(source)
     found = staged(runs[0], stages, theme)
     title = f"Developments of {runs[0].name if len(runs) == 1 else f'{len(runs)} runs'}"

@@ -7,6 +7,7 @@ import xarray as xr
 from plotly.graph_objects import Figure
 
 from devexplore.analysis.saddle_times import saddle_times
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec
 from devexplore.figures.gather import loss_panel, metrics_of, staged
 from devexplore.run import Run
@@ -54,6 +55,7 @@ def k_gons(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = "li
 
     Raises ``InvalidSpec`` for runs of other systems, ``NotMeasured`` without the features.
     """
+    require_run(run)
     if run.system != "superposition":
         raise InvalidSpec(f"{run.name} is a run of {run.system}: only superposition makes k-gons")
     metrics = metrics_of(run, "feature_norm", "feature_angle", "population_loss", *_NEAREST)

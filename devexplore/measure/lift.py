@@ -15,6 +15,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from devexplore import schema
+from devexplore.arguments import require_run
 from devexplore.errors import CheckpointNotFound, InvalidSpec
 from devexplore.measure.mixture import NEGLIGIBLE, Mixture, combine, mixture
 from devexplore.measure.prompts import Prompt, padded, token_rows
@@ -84,6 +85,7 @@ def lift(
     that is more); for others, whose predictions are returned whole, those of one checkpoint, or of as many as
     take 128 MB.
     """
+    require_run(run)
     mix = mixture(form, tolerance)
     if top_k < 1:
         raise InvalidSpec(f"top_k must be at least 1, got {top_k}")

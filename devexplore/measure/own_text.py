@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec
 from devexplore.measure.pipeline import Progress
 from devexplore.measure.prompts import Prompt, padded, token_rows
@@ -67,6 +68,7 @@ def token_losses(
 
     Nothing is kept: the same text costs the same again.
     """
+    require_run(run)
     if run.system != "language":
         raise InvalidSpec(f"a {run.system} run reads no text; its losses are in run.dataset('losses')")
     checkpoints = run.checkpoints  # a run without them says so before any text is cut

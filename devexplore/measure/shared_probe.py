@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from devexplore import schema
+from devexplore.arguments import as_runs
 from devexplore.errors import InvalidSpec
 from devexplore.measure.base import Arrays, Layout
 from devexplore.measure.outputs import Outputs
@@ -20,7 +21,7 @@ from devexplore.store import as_json
 
 
 def share_probe(
-    runs: Sequence[Run],
+    runs: Run | Sequence[Run],
     kind: str | None = None,
     progress: Progress | None = None,
     sketch: int | None = None,
@@ -41,8 +42,7 @@ def share_probe(
         InvalidSpec: for no run, or runs that cannot take the first one's inputs (another system, another
             tokenizer, another shape).
     """
-    if len(runs) == 0:
-        raise InvalidSpec("expected at least one run, got none")
+    runs = as_runs(runs)
     cpu = torch.device("cpu")
     first = Subject(runs[0], cpu)
     kind = Outputs(kind, sketch).chosen(first)
@@ -68,7 +68,7 @@ def share_probe(
             with run.output_store() as store:
                 write_references(subject, store, kind, prefix)
             run.refresh()
-    return list(runs)
+    return runs
 
 
 @dataclass(frozen=True)

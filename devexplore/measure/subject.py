@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from devexplore import schema, systems
+from devexplore.arguments import require_run
 from devexplore.checkpoints import load_into
 from devexplore.errors import NotMeasured, SchemaError
 from devexplore.run import Run
@@ -20,6 +21,7 @@ class Subject:
     """A run made ready for forward passes. Data are drawn once, from the run's own seed."""
 
     def __init__(self, run: Run, device: torch.device) -> None:
+        require_run(run)
         self.run = run
         if run.system == TABLE:
             raise NotMeasured(

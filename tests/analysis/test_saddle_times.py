@@ -1,6 +1,5 @@
 """When modes are half learned: on strengths made by the theory itself, and on the bundled run."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +20,12 @@ SPEC = {"peak_learning_rate": 0.01, "widths": [4, 4, 4, 4], "singular_values": [
 
 def run_of(metrics: xr.Dataset, spec: dict[str, Any], system: str = "deep_linear") -> Any:
     return SimpleNamespace(
-        name="made", path=Path("made"), system=system, recipe={"spec": spec}, dataset=lambda group: metrics
+        name="made",
+        system=system,
+        recipe={"spec": spec},
+        has=lambda group: True,
+        dataset=lambda group: metrics,
+        remedy=lambda only: f"run `measure --only {only}`",
     )
 
 

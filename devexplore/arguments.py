@@ -1,0 +1,48 @@
+"""What public functions check of a run, runs or a path that they are given, in one place."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from devexplore.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from devexplore.run import Run
+
+
+def require_run(source: object, or_what: str = "") -> None:
+    """Raise ``InvalidSpec`` unless this is a run, or at least has what is read from one."""
+    if not (hasattr(source, "has") and hasattr(source, "dataset")):
+        name = repr(source) if isinstance(source, str) and len(source) < 60 else "…"
+        raise InvalidSpec(
+            f"expected a run{or_what}, got {type(source).__name__}; give a Run: dx.open({name})"
+        )
+
+
+def as_runs(source: "Run | Sequence[Run]") -> "list[Run]":
+    """One run, or several, as a list. Raises ``InvalidSpec`` for no run, and for what is none."""
+    several = isinstance(source, Sequence) and not isinstance(source, str)
+    runs: list[Any] = list(source) if several else [source]
+    if not runs:
+        raise InvalidSpec("expected at least one run, got none; give a Run: dx.open(…)")
+    for run in runs:
+        require_run(run)
+    return runs
+
+
+def as_path(given: object, what: str) -> Path:
+    """A path; ``what`` says in words what lies there. Raises ``InvalidSpec`` for what can be none."""
+    if not isinstance(given, str | os.PathLike):
+        raise InvalidSpec(f"expected {what} as text or a pathlib.Path, got {type(given).__name__}")
+    if "\0" in str(given):
+        raise InvalidSpec(f"expected {what}, got a name with the character NUL: {str(given)!r}")
+    return Path(given)
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything lies there; nothing can at a name that is longer than the file system allows."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
