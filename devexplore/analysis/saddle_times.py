@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.schema import METRICS, STEP
 from devexplore.stats.saddle_to_saddle import growth_time
@@ -31,6 +32,7 @@ def saddle_times(run: "Run") -> xr.Dataset:
 
     Raises InvalidSpec for runs of other systems, NotMeasured without the strengths.
     """
+    require_run(run)
     if run.system != "deep_linear":
         raise InvalidSpec(
             f"{run.name} is a run of {run.system}: only deep_linear learns mode by mode of a teacher"
@@ -39,7 +41,7 @@ def saddle_times(run: "Run") -> xr.Dataset:
     if "mode_strength" not in metrics:
         raise NotMeasured(
             f"the metrics of {run.name} are of an older version and lack mode_strength; "
-            f"measure them again (`devexplore measure {run.path} --only metrics`)"
+            f"{run.remedy('metrics')}"
         )
     spec = run.recipe["spec"]
     rate, layers = float(spec["peak_learning_rate"]), len(spec["widths"]) - 1
