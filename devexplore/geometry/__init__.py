@@ -23,6 +23,7 @@ from devexplore.geometry.common_cusps import (
     mean_turning_time,
     plane_pairs,
 )
+from devexplore.geometry.log_time import nearest_in_log_time
 from devexplore.geometry.polyline import arc_length, at_index
 from devexplore.geometry.smoothing import Smoothed, Smoother, local_noise, noise_size, smooth, smoother
 from devexplore.geometry.turning import Turning, angle_between, extent, turning
@@ -53,6 +54,7 @@ __all__ = [
     "extent",
     "local_noise",
     "mean_turning_time",
+    "nearest_in_log_time",
     "noise_size",
     "osculating_circles",
     "plane_pairs",
