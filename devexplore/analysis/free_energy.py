@@ -8,9 +8,11 @@ import xarray as xr
 from jaxtyping import Float
 
 from devexplore.analysis.stage_curves import run_losses, value_at
-from devexplore.analysis.stages import find_stages
+from devexplore.analysis.stages import find_stages, require_stages
 from devexplore.analysis.trust import trust
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec
+from devexplore.geometry import nearest_in_log_time
 from devexplore.sampling.trust import NOT_AN_LLC
 from devexplore.schema import LLC, STEP
 from devexplore.stats.free_energy import crossing, free_energies, preference
@@ -94,11 +96,13 @@ def free_energy(
 
 def _ends(run: "Run", stages: xr.Dataset | None) -> xr.Dataset:
     """What is known at the end of each stage."""
+    require_run(run, " or a Dataset with loss, llc and llc_se over stage")
     llc = run.dataset(LLC)
     stages = find_stages(run) if stages is None else stages
+    require_stages(stages, ("name", "end"))
     ends = stages["end"].values
     measured = llc[STEP].values
-    at = np.abs(np.log1p(measured) - np.log1p(ends)[:, None]).argmin(axis=1)
+    at = nearest_in_log_time(measured, ends)[:, 0]
     step, judged, here = measured[at], trust(llc).isel({STEP: at}), llc.isel({STEP: at})
     refused = judged["verdict"].values == NOT_AN_LLC
     if "init_loss" in llc:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import xarray as xr
 
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, NotMeasured
-from devexplore.schema import LOSSES, PROBE
+from devexplore.schema import LOSSES, PROBE, STEP
 from devexplore.stats.token_classes import PADDING, TARGET_CLASSES, target_classes
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _TEXTS: Final = ("token_text", "target_text", "token_id", "target_id")
 
 
 def labelled_losses(source: "Run | xr.Dataset", probe: "Run | xr.Dataset | None" = None) -> xr.DataArray:
-    """token_loss (…, sequence, position) of a run, or of a Dataset laid out like its group ``losses``.
+    """token_loss (step, sequence, position) of a run, or of a Dataset laid out like its group ``losses``.
 
     Coordinates sequence and position count from 0 where the source has none of its own; position p is the
     prediction from tokens 0 … p. For text, token_text (the token read), target_text (the token predicted) and
@@ -29,15 +30,21 @@ def labelled_losses(source: "Run | xr.Dataset", probe: "Run | xr.Dataset | None"
 
     Raises:
         NotMeasured: for a run without token losses.
-        InvalidSpec: for a Dataset without token_loss, or a probe of another shape.
+        InvalidSpec: for what is neither, a Dataset without token_loss or its steps, or a probe of another
+            shape.
     """
+    if not isinstance(source, xr.Dataset):
+        require_run(source, " or the losses of dx.token_losses")
     losses = source if isinstance(source, xr.Dataset) else source.dataset(LOSSES)
+    wanted = "expected token_loss (step, sequence, position)"
     if "token_loss" not in losses:
         raise InvalidSpec(
-            f"expected token_loss (step, sequence, position), got only {', '.join(map(str, losses))}; "
+            f"{wanted}, got only {', '.join(map(str, losses)) or 'an empty Dataset'}; "
             "give a run, its dataset('losses'), or what dx.token_losses returns"
         )
     token_loss = losses["token_loss"]
+    if set(token_loss.dims) != {STEP, *PLACE} or STEP not in token_loss.coords or token_loss.size == 0:
+        raise InvalidSpec(f"{wanted} with the coordinate step, and not empty, got {dict(token_loss.sizes)}")
     missing = {dim: np.arange(token_loss.sizes[dim]) for dim in PLACE if dim not in token_loss.coords}
     return with_texts(token_loss.assign_coords(missing), source if probe is None else probe)
 
@@ -45,12 +52,16 @@ def labelled_losses(source: "Run | xr.Dataset", probe: "Run | xr.Dataset | None"
 def with_texts(values: xr.DataArray, probe: "Run | xr.Dataset | None") -> xr.DataArray:
     """These values (sequence, position, …) with the probe's texts and ids as coordinates, where it has any.
 
-    Raises ``InvalidSpec`` for a probe of another shape.
+    Raises ``InvalidSpec`` for a probe of another shape, or what is none.
     """
+    if probe is not None and not isinstance(probe, xr.Dataset):
+        require_run(probe, " or a Dataset like its group 'probe' for probe=")
     dataset = probe if isinstance(probe, xr.Dataset) or probe is None else _own_probe(probe)
     held = {} if dataset is None else {name: dataset[name] for name in _TEXTS if name in dataset}
     coords = {}
     for name, texts in held.items():
+        if set(texts.dims) != set(PLACE):
+            raise InvalidSpec(f"expected {name} (sequence, position) of the probe, got {texts.dims}")
         texts = texts.transpose(*PLACE)
         if any(texts.sizes[dim] != values.sizes[dim] for dim in PLACE):
             sizes = [" × ".join(str(held.sizes[dim]) for dim in PLACE) for held in (values, texts)]

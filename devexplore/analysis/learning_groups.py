@@ -14,8 +14,8 @@ from devexplore.analysis.labelled_losses import (
     labelled_losses,
 )
 from devexplore.analysis.learning_steps import BANDWIDTH, LEARNED, NEVER, UNLEARNED, learning_steps
-from devexplore.analysis.stages import find_stages
-from devexplore.errors import InvalidSpec
+from devexplore.analysis.stages import find_stages, require_stages
+from devexplore.checks import whole_number
 from devexplore.schema import STEP
 from devexplore.stats.clustered_mean import clustered_mean
 
@@ -41,10 +41,11 @@ def when_learned(
     """Group predictions by the stage in which their loss fell half-way.
 
     Those never learned, and those unlearned, are groups of their own. Groups are stages, not clusters of
-    curves: they have names and dates that the rest of the analysis shares, the same prediction is in the same
-    group whatever else is in the probe, and there is no number of clusters and no random start to choose.
-    (On the bundled language run, odd and even checkpoints alone give 90 % of predictions the same group.)
-    Steps before the first stage count to it, steps after the last to that.
+    curves: they have names and dates that the rest of the analysis shares, and there is no number of clusters
+    and no random start to choose. Given stages and ``min_fall``, the group of a prediction depends on its own
+    losses alone; the default ``min_fall`` depends on all of them. (On the bundled language run every second
+    checkpoint and the others give 90 % of the predictions the same group.) Steps before the first stage
+    count to it, steps after the last to that.
 
     Groups are chosen by the very losses that are then averaged, so where single losses are mostly noise
     (squared errors of one regression example) the learned start high and the never learned low by selection;
@@ -72,12 +73,14 @@ def when_learned(
         √(n·p·(1 − p)), at least twice.
 
     Everything is held in memory: 600 checkpoints of 32 × 1,024 predictions (a run of the paper's size) take
-    1.2 GB and 5 s on one core.
+    1.2 GB and some 5 s on one core.
 
     Raises:
         NotMeasured: for a run without token losses.
-        InvalidSpec: as ``learning_steps``, or where ``stages`` are none.
+        InvalidSpec: as ``learning_steps``, where ``stages`` are none, or for numbers below 0.
     """
+    for name, number in (("n_typical", n_typical), ("n_examples", n_examples), ("context", context)):
+        whole_number(name, number, 0)
     losses = labelled_losses(source, probe).transpose(STEP, *PLACE).load()
     found = learning_steps(losses, min_fall=min_fall, bandwidth=bandwidth)
     if stages is None and not isinstance(source, xr.Dataset):
@@ -103,8 +106,7 @@ def when_learned(
 def _edges(stages: xr.Dataset | None, learned: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Names of the groups that learn, and the steps between them."""
     if stages is not None:
-        if stages.sizes.get("stage", 0) == 0:
-            raise InvalidSpec("expected at least one stage, got none; find_stages(run) always gives one")
+        require_stages(stages)
         edges = np.concatenate([stages["start"].values, stages["end"].values[-1:]]).astype(np.float64)
         return [str(name) for name in stages["name"].values], edges
     steps = learned[np.isfinite(learned)]

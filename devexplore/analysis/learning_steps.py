@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from devexplore.analysis.labelled_losses import PLACE, labelled_losses
+from devexplore.checks import finite_number
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import smoother
 from devexplore.schema import STEP
@@ -61,13 +62,13 @@ def learning_steps(
             f"when a prediction is learned can be told from three checkpoints on; there are losses at "
             f"{losses.sizes[STEP]}: dx.loss_change compares two"
         )
+    bandwidth = finite_number("bandwidth, in ln(1 + step),", bandwidth, above=0)
     x = np.log1p(losses[STEP].values.astype(np.float64))
     flat = losses.values.reshape(len(x), -1).astype(np.float64)
     smooth = smoother(x, bandwidth, degree=1).weights[0] @ flat
     early, late, lowest = smooth[0], smooth[-1], smooth.min(axis=0)
     min_fall = least_fall(losses) if min_fall is None else min_fall
-    if not min_fall > 0:
-        raise InvalidSpec(f"min_fall must be positive, in units of the loss, got {min_fall}")
+    min_fall = finite_number("min_fall, in units of the loss,", min_fall, above=0)
     fell = early - lowest >= min_fall
     kept = (early - late >= min_fall) & (late - lowest <= (early - lowest) / 2)
     fate = np.where(fell & kept, LEARNED, np.where(fell, UNLEARNED, NEVER)).astype(object)

@@ -12,9 +12,11 @@ from devexplore.analysis.milestones import curve_points
 from devexplore.analysis.run_curves import run_curve
 from devexplore.analysis.stage_curves import Arrays, Estimates, stage_curves, value_at
 from devexplore.errors import InvalidSpec
+from devexplore.geometry import nearest_in_log_time
 from devexplore.sampling.trust import NOT_AN_LLC, TRUSTED
 from devexplore.stats.critical_points import CriticalPoints, critical_points
 from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
+from devexplore.stats.points import numbers
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -63,7 +65,8 @@ def find_stages(
         boundaries: None takes those saved for a run (``dx.save_boundaries``) and otherwise the curve's own
             candidates; "candidates" takes these whatever was saved; or boundaries chosen by hand, as
             ``dx.Boundaries`` or as steps. What is said of a chosen one (probability, interval, kind) is said
-            of the nearest candidate whose interval holds it: NaN and "chosen" where there is none.
+            of the nearest candidate whose interval holds it: NaN and "chosen" where there is none. Those
+            outside the steps of the curve bound nothing: they are left out, and ``attrs["note"]`` names them.
         curve: of a run: another curve whose critical points are the candidates (a name of
             ``analysis.run_curves``: the loss, the curvature, a metric), whatever was saved. Types are told by
             the LLC all the same.
@@ -108,6 +111,7 @@ def find_stages(
     delta, delta_se, kind = _change(llc_curve, np.log1p(edges))
     supported, trusted = (_both_ends(llcs, edges, worst) for worst in (NOT_AN_LLC - 1, TRUSTED))
     left_out = int((~believed).sum())
+    outside = [] if chosen is None else [step for step in chosen.steps if not first < step < last]
     variables = {
         "start": edges[:-1],
         **table,
@@ -125,7 +129,12 @@ def find_stages(
     stages.attrs = {
         "curve": curve or ("llc" if has_llc else losses.name),
         "note": _note(has_llc, len(llcs.step), losses.name, chosen is not None, points is not None, curve)
-        + (f"; not an LLC and left out: {left_out} of {len(llcs.step)} checkpoints" if left_out else ""),
+        + (f"; not an LLC and left out: {left_out} of {len(llcs.step)} checkpoints" if left_out else "")
+        + (
+            f"; not between the steps {first} and {last}, and left out: {', '.join(map(str, outside))}"
+            if outside
+            else ""
+        ),
         "left_out": left_out,
         "min_probability": min_probability,
     }
@@ -134,12 +143,27 @@ def find_stages(
     return stages
 
 
+def require_stages(stages: object, names: Sequence[str] = ("name", "start", "end")) -> None:
+    """Raise ``InvalidSpec`` unless this is a table of stages, one or more, as ``find_stages`` gives it, with
+    these of its columns.
+    """
+    if not isinstance(stages, xr.Dataset) or any(
+        name not in stages.variables or stages[name].dims != ("stage",) for name in names
+    ):
+        got = f"only {', '.join(map(str, stages.variables))}" if isinstance(stages, xr.Dataset) else None
+        raise InvalidSpec(
+            f"expected stages with {', '.join(names)} over stage, as dx.find_stages(run) gives them, "
+            f"got {got or type(stages).__name__}"
+        )
+    if stages.sizes["stage"] == 0:
+        raise InvalidSpec("expected at least one stage, got none; find_stages(run) always gives one")
+
+
 def _both_ends(llcs: Estimates, edges: Float[np.ndarray, " edge"], worst: int) -> Bool[np.ndarray, " stage"]:
     """Whether, at both ends of each stage, most of the nearest checkpoints have at most this verdict."""
     if len(llcs.step) == 0:
         return np.zeros(len(edges) - 1, dtype=bool)
-    far = np.abs(np.log1p(llcs.step) - np.log1p(edges)[:, None])
-    nearest = np.argsort(far, axis=1, kind="stable")[:, :_NEIGHBOURS]
+    nearest = nearest_in_log_time(llcs.step, edges)[:, :_NEIGHBOURS]
     fine = (llcs.verdict[nearest] <= worst).mean(axis=1) > 0.5
     return fine[:-1] & fine[1:]
 
@@ -161,7 +185,7 @@ def _chosen(source, boundaries) -> Boundaries | None:
             raise InvalidSpec(f'boundaries: expected steps or "candidates", got {boundaries!r}')
         return None
     if boundaries is not None:
-        steps = np.asarray(boundaries, dtype=np.float64).ravel()
+        steps = numbers(boundaries, "boundaries").ravel()
         if not np.isfinite(steps).all():
             raise InvalidSpec(f"boundaries are steps, got {steps[~np.isfinite(steps)][0]}")
         return Boundaries(tuple(Boundary(step) for step in sorted({round(step) for step in steps.tolist()})))

@@ -14,6 +14,7 @@ from devexplore.analysis.labelled_losses import (
     require_texts,
     with_texts,
 )
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec
 from devexplore.stats.clustered_mean import clustered_mean
 
@@ -60,14 +61,16 @@ def most_changed(
         group that ranks first of many is there also by luck: its error does not know that it was chosen.
 
     Raises:
-        InvalidSpec: for another direction or grouping, or tokens and classes of a run without text.
+        InvalidSpec: for what is no change, another direction or grouping, numbers that are none, or tokens
+            and classes of a run without text.
     """
-    sign = _sign(direction)
-    labelled = change if probe is None else with_texts(change, probe)
+    sign, n, context = _sign(direction), whole_number("n", n, 1), whole_number("context", context, 0)
+    labelled = _labelled(change, probe)
     if by == "place":
         table = _most_changed_places(labelled, sign, n, context)
     else:
         fewest = (_FEWEST_OF_A_TOKEN if by == "token" else 1) if min_count is None else min_count
+        fewest = whole_number("min_count", fewest, 0)
         means = mean_change(labelled, by)
         strength = sign * means["loss_change"].values
         order = np.argsort(-strength, kind="stable")
@@ -96,9 +99,9 @@ def mean_change(change: xr.DataArray, by: By, probe: "Run | xr.Dataset | None" =
         token_class, position or sequence. Predictions without a value are left out; the mean of none is NaN.
 
     Raises:
-        InvalidSpec: for another grouping, or tokens and classes of a run without text.
+        InvalidSpec: for what is no change, another grouping, or tokens and classes of a run without text.
     """
-    labelled = (change if probe is None else with_texts(change, probe)).transpose(*PLACE)
+    labelled = _labelled(change, probe)
     groups = _groups(labelled, by)
     valued = np.isfinite(labelled.values.ravel()[groups.place])
     place, label = groups.place[valued], groups.label[valued]
@@ -116,6 +119,18 @@ def mean_change(change: xr.DataArray, by: By, probe: "Run | xr.Dataset | None" =
         attrs={**change.attrs, "by": by},
     )
     return table.isel({dim: means.size > 0}) if by == "token" else table
+
+
+def _labelled(change: xr.DataArray, probe: "Run | xr.Dataset | None") -> xr.DataArray:
+    """(sequence, position) with the texts, if there are any."""
+    array = isinstance(change, xr.DataArray)
+    if not array or set(change.dims) != set(PLACE) or change.dtype.kind not in "fiu":
+        got = f"{change.dtype} of dimensions {change.dims}" if array else f"a {type(change).__name__}"
+        raise InvalidSpec(
+            "expected a change of loss (sequence, position), as dx.loss_change(run, 1000, 6000) gives it, "
+            f"got {got}"
+        )
+    return (change if probe is None else with_texts(change, probe)).transpose(*PLACE)
 
 
 class _Groups(NamedTuple):

@@ -1,6 +1,6 @@
 """How the loss of single predictions changed between two steps or over a stage, and its whole history."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -8,7 +8,9 @@ import xarray as xr
 from devexplore.analysis.labelled_losses import CONTEXT_TOKENS, PLACE, context_before, labelled_losses
 from devexplore.analysis.learning_steps import BANDWIDTH, learning_steps, least_fall
 from devexplore.analysis.stages import find_stages
+from devexplore.checks import finite_number, whole_number
 from devexplore.errors import InvalidSpec
+from devexplore.geometry import nearest_in_log_time
 from devexplore.schema import STEP
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ def loss_change(
 
     In the units of the loss (nats, or squared error). Steps between checkpoints stand for the nearest
     measured one, in ln(1 + step) as on the timeline; ``attrs`` ``step_from`` and ``step_to`` say which. NaN
-    where either has no value. Coordinates are those of ``labelled_losses``: sequence, position, and for text
-    the tokens, so that ``change.where(change.target_text == " the").mean()`` works.
+    where either has no value; 0 from a step to itself. Coordinates are those of ``labelled_losses``:
+    sequence, position, and for text the tokens, so that
+    ``change.where(change.target_text == " the").mean()`` works.
 
     Args:
         source: a run, a Dataset like its group ``losses``, or the losses of your own text
@@ -40,12 +43,26 @@ def loss_change(
 
     Raises:
         NotMeasured: for a run without token losses.
-        InvalidSpec: for neither or both of steps and stage, or a stage that is not there.
+        InvalidSpec: for neither or both of steps and stage; steps that are no numbers of at least 0, or are
+            two but have the same checkpoint nearest; a stage that is not there.
     """
     losses = labelled_losses(source, probe)
     asked = _asked_steps(source, step_from, step_to, stage)
-    used = [nearest_step(losses[STEP].values, step) for step in asked]
-    before, after = (losses.sel({STEP: step}, drop=True).load() for step in used)
+    steps = losses[STEP].values
+    at = [int(nearest_in_log_time(steps, step)[0]) for step in asked]
+    if at[0] == at[1] and asked[0] != asked[1]:
+        beside = [str(steps[index]) for index in (at[0] - 1, at[0] + 1) if 0 <= index < len(steps)]
+        raise InvalidSpec(
+            f"steps {asked[0]:g} and {asked[1]:g} have the same checkpoint nearest, {steps[at[0]]}, so no "
+            f"change between them is measured; beside it are {' and '.join(beside) or 'no others'}"
+        )
+    return change_between(losses, *at)
+
+
+def change_between(losses: xr.DataArray, earlier: int, later: int) -> xr.DataArray:
+    """``loss_change`` between the checkpoints at these indices, which may be one and the same."""
+    used = [int(losses[STEP].values[index]) for index in (earlier, later)]
+    before, after = (losses.isel({STEP: index}, drop=True).load() for index in (earlier, later))
     change = (after.astype(np.float64) - before.astype(np.float64)).rename("loss_change")
     change.attrs = {
         "units": losses.attrs.get("units", ""),
@@ -75,6 +92,7 @@ def loss_history(
     Raises:
         InvalidSpec: for a place that the losses do not have, or that has no loss.
     """
+    whole_number("context", context, 0)
     losses = labelled_losses(source, probe)
     row, column = (_index(losses, dim, at) for dim, at in zip(PLACE, (sequence, position), strict=True))
     one = losses.isel(sequence=[row], position=[column]).load()
@@ -89,11 +107,6 @@ def loss_history(
     return found.assign(token_loss=one.squeeze(PLACE).astype(np.float64))
 
 
-def nearest_step(steps: np.ndarray, step: float) -> int:
-    """The measured step nearest to ``step`` in ln(1 + step)."""
-    return int(steps[np.argmin(np.abs(np.log1p(steps.astype(np.float64)) - np.log1p(max(step, 0))))])
-
-
 def _asked_steps(
     source: "Run | xr.Dataset",
     step_from: float | None,
@@ -103,11 +116,11 @@ def _asked_steps(
     if stage is None:
         if step_from is None or step_to is None:
             raise InvalidSpec("expected two steps, or stage=: loss_change(run, 1000, 6000), or stage='S3'")
-        return step_from, step_to
+        return finite_number("step_from", step_from, 0), finite_number("step_to", step_to, 0)
     if step_from is not None or step_to is not None:
         raise InvalidSpec("expected two steps or a stage, got both")
     if isinstance(stage, xr.Dataset):
-        if not {"start", "end"} <= set(stage) or stage["start"].ndim != 0:
+        if not {"start", "end"} <= set(stage) or stage["start"].ndim + stage["end"].ndim != 0:
             raise InvalidSpec("expected one stage with its start and end; give a row, stages.isel(stage=2)")
     elif isinstance(source, xr.Dataset):
         raise InvalidSpec(
@@ -116,10 +129,13 @@ def _asked_steps(
         )
     else:
         stage = _named_stage(find_stages(source), stage)
-    return float(stage["start"]), float(stage["end"])
+    start, end = (finite_number(f"the stage's {end}", stage[end], 0) for end in ("start", "end"))
+    return start, end
 
 
-def _named_stage(stages: xr.Dataset, wanted: str | int) -> xr.Dataset:
+def _named_stage(stages: xr.Dataset, wanted: Any) -> xr.Dataset:
+    if not isinstance(wanted, str):
+        wanted = whole_number("stage, unless it is a name or a row of find_stages,", wanted)
     labels = stages["name" if isinstance(wanted, str) else "stage"].values
     at = np.flatnonzero(labels == wanted)
     if len(at) != 1:
@@ -128,7 +144,7 @@ def _named_stage(stages: xr.Dataset, wanted: str | int) -> xr.Dataset:
 
 
 def _index(losses: xr.DataArray, dim: str, label: int) -> int:
-    at = np.flatnonzero(losses[dim].values == label)
+    at = np.flatnonzero(losses[dim].values == whole_number(dim, label))
     if len(at) == 0:
         first, last = losses[dim].values[[0, -1]]
         raise InvalidSpec(f"no {dim} {label}; there are {first} … {last}")

@@ -8,6 +8,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from devexplore.errors import InvalidSpec
+from devexplore.geometry import nearest_in_log_time
 from devexplore.schema import LIFTED, NEAREST, PATH
 
 NEGLIGIBLE: Final = 1e-4
@@ -60,7 +61,7 @@ def mixture(form: xr.Dataset, tolerance: float = NEGLIGIBLE) -> Mixture:
     if not np.isfinite(step) or not np.array_equal(checkpoint, np.unique(np.rint(checkpoint))):
         raise InvalidSpec("expected a finite step, and checkpoints that are training steps, increasing")
     alpha, dropped = _without_smallest(_weights(form, "weights"), tolerance)
-    nearest = int(np.argmin(np.abs(np.log1p(checkpoint) - np.log1p(max(step, 0.0)))))
+    nearest = int(nearest_in_log_time(checkpoint, max(step, 0.0))[0])
     single = {NEAREST: nearest, "start": int(checkpoint.argmin()), "end": int(checkpoint.argmax())}
     rows, steps = {LIFTED: alpha}, {LIFTED: step}
     if "path_weights" in form:

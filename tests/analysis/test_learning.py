@@ -88,12 +88,21 @@ def test_what_is_too_short_or_asks_for_nothing_is_refused() -> None:
     losses = losses_of([fall(50)])
     with pytest.raises(InvalidSpec, match="three checkpoints"):
         learning_steps(losses.isel(step=slice(2)))
-    with pytest.raises(InvalidSpec, match="min_fall must be positive"):
+    with pytest.raises(InvalidSpec, match=r"min_fall.* must be a finite number above 0"):
         learning_steps(losses, min_fall=0.0)
-    with pytest.raises(InvalidSpec, match="bandwidth must be"):
+    with pytest.raises(InvalidSpec, match=r"bandwidth.* must be a finite number above 0"):
         learning_steps(losses, bandwidth=0.0)
     with pytest.raises(InvalidSpec, match="at least one stage"):
         when_learned(losses, stages_of(0))
+    without_end = stages_of(0, 9).drop_vars("end")
+    for other, got in (("S1", "str"), (without_end, "only start, name"), (losses, "only")):
+        with pytest.raises(
+            InvalidSpec, match=rf"expected stages with name, start, end over stage.* got {got}"
+        ):
+            when_learned(losses, other)
+    for name in ("n_typical", "n_examples", "context"):
+        with pytest.raises(InvalidSpec, match=f"{name} must be a whole number of at least 0, got -1"):
+            when_learned(losses, stages_of(0, 9), **{name: -1})
 
 
 PLANTED = [15.0, 25.0, 150.0, 300.0, 200.0, 4_000.0]

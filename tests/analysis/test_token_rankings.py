@@ -128,6 +128,31 @@ def test_runs_without_text_are_ranked_by_place_and_position_and_say_why_not_by_t
             most_changed(change, by=by)
 
 
+@pytest.mark.parametrize("rank", [most_changed, lambda change: mean_change(change, "position")])
+def test_what_is_no_change_is_refused(rank) -> None:
+    history = xr.DataArray(np.zeros((3, 2, 5)), dims=("step", "sequence", "position"))
+    dataset = history.to_dataset(name="token_loss")
+    for other, got in ((history, "float64 of dimensions"), (dataset, "a Dataset"), ("x", "a str")):
+        with pytest.raises(InvalidSpec, match=rf"expected a change of loss .* dx.loss_change\(.* got {got}"):
+            rank(other)
+
+
+@pytest.mark.parametrize("by", ["place", "token"])
+def test_numbers_that_are_none_are_refused(by) -> None:
+    for wrong in ({"n": -1}, {"n": 1.5}, {"n": "3"}, {"context": -1}):
+        (name,) = wrong
+        with pytest.raises(InvalidSpec, match=f"{name} must be a whole number of at least"):
+            most_changed(change_of(CHANGE), by=by, **wrong)
+    with pytest.raises(InvalidSpec, match="min_count must be a whole number"):
+        most_changed(change_of(CHANGE), by="token", min_count="2")
+
+
+def test_a_probe_that_is_none_is_refused() -> None:
+    for probe, said in (("language", "expected a run or a Dataset"), (3, "got int")):
+        with pytest.raises(InvalidSpec, match=said):
+            most_changed(change_of(CHANGE), probe=probe)
+
+
 def test_another_direction_or_grouping_is_refused() -> None:
     with pytest.raises(InvalidSpec, match="direction must be"):
         most_changed(change_of(CHANGE), direction="up")

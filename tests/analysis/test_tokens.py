@@ -47,6 +47,43 @@ def test_a_loss_change_is_after_less_before_so_negative_where_the_loss_fell(loss
     assert (loss_change(losses, 100, 100) == 0).all()
 
 
+@pytest.mark.parametrize("steps", [(20, 11), (5000, 10_000)])
+def test_two_steps_with_one_checkpoint_nearest_are_refused_with_what_is_beside_it(losses, steps) -> None:
+    at, beside = (10, "0 and 100") if steps[0] < 1000 else (1000, "100")
+    with pytest.raises(InvalidSpec, match=f"the same checkpoint nearest, {at}, .*beside it are {beside}$"):
+        loss_change(losses, *steps)
+
+
+@pytest.mark.parametrize("step", [np.nan, np.inf, -1, "10", True, [10]])
+def test_steps_that_are_no_numbers_from_0_up_are_refused(losses, step) -> None:
+    with pytest.raises(InvalidSpec, match="step_to must be a finite number of at least 0, got"):
+        loss_change(losses, 0, step)
+
+
+def test_ends_of_stages_may_be_given_as_they_come(losses) -> None:
+    ends = xr.DataArray([0, 99.6])
+    xr.testing.assert_identical(loss_change(losses, ends[0], ends[1]), loss_change(losses, 0, 100))
+
+
+@pytest.mark.parametrize("source", ["language", None, xr.Dataset(), xr.DataArray([1.0])])
+def test_what_is_neither_run_nor_losses_is_refused(source) -> None:
+    for asked in (
+        lambda: loss_change(source, 0, 10),
+        lambda: loss_history(source, 0, 0),
+        lambda: dx.when_learned(source),
+    ):
+        with pytest.raises(InvalidSpec, match=r"expected (a run|token_loss)"):
+            asked()
+
+
+def test_losses_of_other_dimensions_are_refused(losses) -> None:
+    for other in (losses.isel(step=0), losses.drop_vars("step"), losses.isel(step=[])):
+        with pytest.raises(
+            InvalidSpec, match=r"expected token_loss \(step, sequence, position\) with the coord"
+        ):
+            loss_change(other, 0, 10)
+
+
 def test_steps_between_checkpoints_stand_for_the_nearest_in_log_time(losses) -> None:
     change = loss_change(losses, 25, 40_000)
     assert (change.attrs["step_from"], change.attrs["step_to"]) == (10, 1000)
@@ -100,6 +137,8 @@ def test_a_stage_that_a_run_has_not_is_refused_with_those_that_it_has(trained_ru
     run = with_losses(trained_run("regression"))
     with pytest.raises(InvalidSpec, match=r"no stage 'S9'; this run has S1"):
         loss_change(run, stage="S9")
+    with pytest.raises(InvalidSpec, match=r"stage, unless it is a name .* must be a whole number, got True"):
+        loss_change(run, stage=True)
 
 
 def test_a_run_without_losses_names_the_command_that_measures_them(trained_run) -> None:
@@ -115,7 +154,9 @@ def test_a_run_without_losses_names_the_command_that_measures_them(trained_run) 
 
 def test_a_single_checkpoint_has_not_changed_and_says_why_it_cannot_be_dated(losses) -> None:
     single = losses.isel(step=[2])
-    assert (loss_change(single, 0, 1000) == 0).all()
+    assert (loss_change(single, 100, 100) == 0).all()
+    with pytest.raises(InvalidSpec, match="beside it are no others"):
+        loss_change(single, 0, 1000)
     with pytest.raises(InvalidSpec, match="there are losses at 1"):
         dx.when_learned(single)
 
@@ -151,6 +192,10 @@ def test_places_outside_the_losses_or_without_a_loss_are_refused(losses) -> None
         loss_history(losses, 0, 8)
     with pytest.raises(InvalidSpec, match=r"no sequence -1"):
         loss_history(losses, -1, 0)
+    with pytest.raises(InvalidSpec, match=r"sequence must be a whole number, got 0\.5"):
+        loss_history(losses, 0.5, 0)
+    with pytest.raises(InvalidSpec, match="context must be a whole number of at least 0, got -1"):
+        loss_history(losses, 0, 0, context=-1)
     losses["token_loss"][:, 1, 2] = np.nan
     with pytest.raises(InvalidSpec, match="no loss at sequence 1, position 2"):
         loss_history(losses, 1, 2)
