@@ -9,6 +9,7 @@ import xarray as xr
 from devexplore.analysis.block_intervals import block_intervals
 from devexplore.schema import METRICS, STEP, TABLE
 from devexplore.views.panels import Curve, Panel, curve_panel
+from devexplore.views.parts import by_part, part_names, ramp
 from devexplore.views.rows import strip_label, strips
 from devexplore.views.style import Theme
 
@@ -17,7 +18,7 @@ Parts = Literal["each", "ordered", "strongest"]
 that change most, the others grey."""
 
 _STRONGEST: Final = 2
-_LABELLED: Final = 5
+_LABELLED: Final = 6
 
 
 class MetricPanel(NamedTuple):
@@ -30,18 +31,6 @@ class MetricPanel(NamedTuple):
     """A metric that the values are divided by, such as the loss of ridge."""
     zero: bool = False
 
-
-_PART_WORDS: Final[Mapping[str, tuple[str, int]]] = {
-    "n": ("n = {}", 0),
-    "scale": ("g = {:g}", 0),
-    "position": ("k = {}", 1),
-    "feature": ("feature {}", 1),
-    "singular": ("σ{}", 1),
-    "position_singular": ("σ{}", 1),
-    "mode": ("σ{}", 1),
-    "teacher_mode": ("mode {}", 1),
-}
-"""How a part is called, and what is added to its number: people count from 1."""
 
 _LANGUAGE: Final = (
     MetricPanel("Bigram score (KL)", "bigram_kl"),
@@ -132,15 +121,11 @@ def drawn(
 
 def _parts(values: xr.DataArray, interval: xr.Dataset | None, how: Parts, theme: Theme) -> list[Curve]:
     """A curve for each part that has values."""
-    dims = [str(dim) for dim in values.dims if dim != STEP]
-    numbered = {dim: np.arange(values.sizes[dim]) for dim in dims if dim not in values.coords}
-    values = values.assign_coords(numbered)
-    interval = None if interval is None else interval.assign_coords(numbered)
-    flat = values.stack(part=dims).transpose(STEP, "part")
+    flat = by_part(values)
     there = np.flatnonzero(np.isfinite(flat.values).any(axis=0))
     flat = flat.isel(part=there)
-    ends = None if interval is None else interval.stack(part=dims).transpose(STEP, "part").isel(part=there)
-    words = [_part_words(flat, i, dims) for i in range(flat.sizes["part"])]
+    ends = None if interval is None else by_part(interval).isel(part=there)
+    words = [name.replace("layer ", "L").replace(" head ", " H") for name in part_names(flat)]
     count = len(words)
     if how == "strongest":
         change = np.nanmax(np.abs(flat.values - flat.values[0]), axis=0)
@@ -157,7 +142,7 @@ def _parts(values: xr.DataArray, interval: xr.Dataset | None, how: Parts, theme:
         ]
     labelled = set(np.unique(np.linspace(0, count - 1, min(count, _LABELLED)).round().astype(int)).tolist())
     colours = [
-        _ramp(i, count, theme) if how == "ordered" else _distinct(i, count, theme) for i in range(count)
+        ramp(i, count, theme) if how == "ordered" else _distinct(i, count, theme) for i in range(count)
     ]
     return [
         _curve(
@@ -175,23 +160,5 @@ def _curve(values: xr.DataArray, interval: xr.Dataset | None, words: str, colour
     return Curve(values[STEP].values, values.values.astype(float), words, colour, lower, upper)
 
 
-def _part_words(values: xr.DataArray, place: int, dims: Sequence[str]) -> str:
-    """``L2 H5``; for a pair of heads ``1.2→2.5``; otherwise the part's name, or its number from 1."""
-    at = {dim: values[dim].values[place] for dim in dims}
-    if {"earlier_layer", "earlier_head"} <= set(dims):
-        return f"{at['earlier_layer']}.{at['earlier_head']}→{at['layer']}.{at['head']}"
-    if set(dims) == {"layer", "head"}:
-        return f"L{at['layer']} H{at['head']}"
-    form, first = _PART_WORDS.get(str(dims[0]), ("{}", 0))
-    label = at[dims[0]]
-    words = form.format(label + first if first else label)
-    return words.replace("layer ", "L")
-
-
 def _distinct(place: int, count: int, theme: Theme) -> str:
     return theme.ink if count == 1 else theme.runs[place % len(theme.runs)]
-
-
-def _ramp(place: int, count: int, theme: Theme) -> str:
-    """Early to late, as steps are coloured elsewhere; the nearest of the theme's colours."""
-    return theme.time[round(place / max(count - 1, 1) * (len(theme.time) - 1))]

@@ -246,8 +246,8 @@ def _odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], the
 
 
 def _name_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> None:
-    """Each stage's name above where it is surest, as high as it must be to cover no other; stages that are as
-    sure at the same n share one."""
+    """Each stage's name at its line where it is surest, as high as it must be to cover no other; stages that
+    are as sure at the same n share one."""
     x = np.log10(shown["n"].values)
     places: dict[tuple[float, float], list[StageMark]] = {}
     for i, mark in enumerate(stages):
@@ -261,7 +261,10 @@ def _name_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark]
     for (at, best), marks in sorted(places.items()):
         names = [shorten(mark.name, _LETTERS) for mark in marks]
         half = 0.3 * SIZES["small"] * len(" · ".join(names)) / _ODDS.width * float(np.ptp(x))
-        high = best
+        others = [i for i, mark in enumerate(stages) if mark not in marks]
+        above = shown["preferred"].isel(stage=others).values[:, np.argmin(np.abs(x - at))] - best
+        # under its own line where another runs close above it
+        high = best - 1.4 * _LINE if ((above > 0) & (above < 1.4 * _LINE)).any() else best
         while any(right > at - half and abs(high - y) < _LINE for _, right, y in taken):
             high += _LINE
         taken.append((at - half, at + half, high))
