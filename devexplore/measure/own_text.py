@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
 
-from devexplore.arguments import require_run
+from devexplore.arguments import as_path, is_there, require_run
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec
 from devexplore.measure.pipeline import Progress
 from devexplore.measure.prompts import Prompt, padded, token_rows
@@ -50,7 +50,8 @@ def token_losses(
     opening token is put in front. The first token of a text is predicted by nothing and has no loss.
 
     Args:
-        text: text; several texts; token ids; or the path (``pathlib.Path``) of a UTF-8 file.
+        text: text; several texts; token ids; or the path (``pathlib.Path``) of a UTF-8 file (a byte order
+            mark at its beginning is not read).
         overlap: tokens that a window shares with the one before; default half of the context.
         progress: told (checkpoints done, checkpoints in all, what) after each checkpoint.
 
@@ -63,7 +64,8 @@ def token_losses(
 
     Raises:
         InvalidSpec: for a run that reads no text; an empty text, or one of a single token; token ids that the
-            vocabulary has not; an overlap that leaves no new token; a file that is no UTF-8 text.
+            vocabulary has not; what is none of these; an overlap that leaves no new token; a file that is
+            not there, cannot be read or is no UTF-8 text.
         CheckpointNotFound: for a run that was shipped without checkpoints.
 
     Nothing is kept: the same text costs the same again.
@@ -75,7 +77,7 @@ def token_losses(
     subject = Subject(run, torch.device("cpu"))
     system: Any = subject.system
     context = system.spec.context
-    shared = context // 2 if overlap is None else overlap
+    shared = context // 2 if overlap is None else whole_number("overlap", overlap)
     if not 0 <= shared < context:
         raise InvalidSpec(f"overlap must be 0 … {context - 1} (the context less one), got {shared}")
     windows = _windows(token_rows(system, _read(text)), context, shared)
@@ -125,10 +127,17 @@ def token_losses(
 def _read(text: Prompt | os.PathLike[str]) -> Prompt:
     if not isinstance(text, os.PathLike):
         return text
+    file = as_path(text, "a text file")
+    if not is_there(file):
+        raise InvalidSpec(
+            f"{file}: expected a text file, got nothing; to measure a text itself, give it as str"
+        )
     try:
-        return Path(text).read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidSpec(f"{text}: expected a UTF-8 text file, got other bytes ({error})") from error
+        raise InvalidSpec(f"{file}: expected a UTF-8 text file, got other bytes ({error})") from error
+    except OSError as error:  # a folder, or one that may not be read
+        raise InvalidSpec(f"{file}: expected a text file that can be read ({error.strerror})") from error
 
 
 def _windows(rows: Sequence[list[int]], context: int, overlap: int) -> list[_Window]:

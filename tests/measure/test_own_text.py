@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,9 +105,23 @@ def test_a_text_in_a_file_is_read_and_other_bytes_are_refused(run: dx.Run, tmp_p
     np.testing.assert_array_equal(
         token_losses(run, file)["token_loss"], token_losses(run, "the cat, café")["token_loss"]
     )
+    file.write_text("the cat, café", encoding="utf-8-sig")  # what some editors write
+    assert "".join(token_losses(run, file)["token_text"].values[0]).startswith("the cat")
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidSpec, match=r"mine.txt: expected a UTF-8 text file"):
         token_losses(run, file)
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_refused(run: dx.Run, tmp_path: Path) -> None:
+    with pytest.raises(InvalidSpec, match=r"gone\.txt: expected a text file, got nothing"):
+        token_losses(run, tmp_path / "gone.txt")
+    with pytest.raises(InvalidSpec, match="expected a text file that can be read"):
+        token_losses(run, tmp_path)
+
+
+def test_several_texts_may_come_as_an_array(run: dx.Run) -> None:
+    texts = ["the cat", "the dog"]
+    xr.testing.assert_identical(token_losses(run, np.array(texts)), token_losses(run, texts))
 
 
 def test_progress_is_told_after_each_checkpoint(run: dx.Run) -> None:
@@ -144,6 +159,12 @@ def test_everything_per_token_takes_ones_own_text(run: dx.Run) -> None:
         (["the cat", "a"], "one token in text 1"),
         ([1, 2, 9999], r"token ids of this run are 0 … 269, got 1 … 9999"),
         ([0.5, 1.5], "whole token ids"),
+        (None, "expected a prompt as text.*got NoneType"),
+        (7, "expected a prompt as text.*got int"),
+        ({"the cat": 1}, "expected a prompt as text.*got dict"),
+        ([[1, 2], [3]], "rows of several lengths"),
+        (np.array(3), "expected a prompt as text.*got ndarray"),
+        ("the \ud83d cat", r"half a surrogate pair, '\\ud83d', at character 4"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused(run: dx.Run, text, words: str) -> None:
@@ -151,9 +172,9 @@ def test_what_cannot_be_predicted_is_refused(run: dx.Run, text, words: str) -> N
         token_losses(run, text)
 
 
-@pytest.mark.parametrize("overlap", [-1, CONTEXT])
-def test_an_overlap_that_leaves_nothing_new_is_refused(run: dx.Run, overlap: int) -> None:
-    with pytest.raises(InvalidSpec, match="overlap must be 0 … 7"):
+@pytest.mark.parametrize("overlap", [-1, CONTEXT, 1.5, "4", True])
+def test_an_overlap_that_leaves_nothing_new_is_refused(run: dx.Run, overlap) -> None:
+    with pytest.raises(InvalidSpec, match=r"overlap must be (0 … 7|a whole number)"):
         token_losses(run, "the cat", overlap=overlap)
 
 
