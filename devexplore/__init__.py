@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from devexplore.analysis.agreement import agreement as agreement
     from devexplore.analysis.annotations import Boundaries as Boundaries
     from devexplore.analysis.change_points import change_points as change_points
-    from devexplore.analysis.developments import developments as developments
+    from devexplore.analysis.developments import Development, developments as developments
     from devexplore.analysis.form_readings import read_form as read_form
     from devexplore.analysis.free_energy import free_energy as free_energy
     from devexplore.analysis.milestones import find_milestones as find_milestones

@@ -8,6 +8,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from devexplore.arguments import as_runs
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.geometry import smoother
 from devexplore.schema import METRIC_BLOCKS, METRICS, STEP
@@ -101,10 +102,15 @@ def developments(
 
     Raises:
         NotMeasured: for a run without any of the metrics.
-        InvalidSpec: for no run, runs of several systems, two developments of one name, or dimensions of a
-            metric that ``over`` does not resolve.
+        InvalidSpec: for no run, runs of several systems, two developments of one name, dimensions of a metric
+            that ``over`` does not resolve, or settings that are none.
     """
     runs = as_runs(source)
+    resamples, seed = whole_number("resamples", resamples, 1), whole_number("seed", seed, 0)
+    strange = [one for one in wanted or () if not isinstance(one, Development)]
+    if strange or isinstance(wanted, Development):
+        given = type(strange[0] if strange else wanted).__name__
+        raise InvalidSpec(f"expected a list of dx.Development for wanted, got {given}")
     if not isinstance(source, Sequence):
         return _of_run(runs[0], wanted, resamples, seed)
     if len({run.system for run in runs}) > 1 and wanted is None:

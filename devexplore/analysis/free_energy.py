@@ -11,11 +11,13 @@ from devexplore.analysis.stage_curves import run_losses, value_at
 from devexplore.analysis.stages import find_stages, require_stages
 from devexplore.analysis.trust import trust
 from devexplore.arguments import require_run
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import nearest_in_log_time
 from devexplore.sampling.trust import NOT_AN_LLC
 from devexplore.schema import LLC, STEP
 from devexplore.stats.free_energy import crossing, free_energies, preference
+from devexplore.stats.points import numbers
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -62,11 +64,15 @@ def free_energy(
 
     Raises:
         NotMeasured: for a run without LLC.
-        InvalidSpec: for a Dataset that lacks a variable, n below 1, negative standard errors.
+        InvalidSpec: for a Dataset that lacks a variable, no stage, n below 1, negative standard errors, draws
+            or seed that are none.
     """
     table = _given(source) if isinstance(source, xr.Dataset) else _ends(source, stages)
-    loss, llc, llc_se = (table[name].values.astype(float) for name in ("loss", "llc", "llc_se"))
-    grid = _default_grid(loss, llc, llc_se) if n is None else np.asarray(n, dtype=float)
+    draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
+    loss, llc, llc_se = (numbers(table[name].values, name) for name in ("loss", "llc", "llc_se"))
+    grid = _default_grid(loss, llc, llc_se) if n is None else numbers(n, "n")
+    if len(loss) == 0 or grid.ndim != 1 or len(grid) == 0:
+        raise InvalidSpec("expected at least one stage, and numbers of samples n in one row")
     found = preference(loss, llc, llc_se, grid, draws=draws, seed=seed)
     with_before = {
         "crossing_n": (

@@ -122,6 +122,20 @@ def test_runs_without_metrics_none_at_all_and_mixed_systems_are_refused():
         developments(run(score=ramp(2, 4)), [RISE._replace(over={"head": "best"})])
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"resamples": 0}, "resamples must be a whole number of at least 1"),
+        ({"seed": "one"}, "seed must be a whole number"),
+        ({"wanted": ["loss"]}, "list of dx.Development for wanted, got str"),
+        ({"wanted": RISE}, "list of dx.Development"),
+    ],
+)
+def test_settings_that_are_none_are_refused(setting, says: str):
+    with pytest.raises(InvalidSpec, match=says):
+        developments(run(score=ramp(2, 4)), **setting)
+
+
 def test_checkpoints_without_a_value_are_left_out_and_a_curve_without_any_is_missing():
     score = ramp(3, 7)
     score[[10, 60]] = np.nan

@@ -131,6 +131,17 @@ def test_what_is_no_table_of_stages_and_impossible_numbers_of_samples_are_refuse
         free_energy(xr.Dataset({"loss": ("stage", [1.0])}))
     with pytest.raises(InvalidSpec, match="at least 1"):
         free_energy(solutions([1.0], [2.0], [0.0]), n=[0.1])
+    for wrong, says in (
+        ({"n": "many"}, "n must be numbers"),
+        ({"n": []}, "n in one row"),
+        ({"draws": 0}, "draws must be a whole number of at least 1"),
+        ({"draws": 10.5}, "draws must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
+    ):
+        with pytest.raises(InvalidSpec, match=says):
+            free_energy(solutions([1.0], [2.0], [0.0]), **wrong)
+    with pytest.raises(InvalidSpec, match="at least one stage"):
+        free_energy(solutions([], [], []))
 
 
 def test_in_the_bundled_superposition_run_the_pentagon_wins_from_about_a_thousand_samples_on():
