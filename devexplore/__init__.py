@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from devexplore.analysis.agreement import agreement as agreement
     from devexplore.analysis.annotations import Boundaries as Boundaries
     from devexplore.analysis.change_points import change_points as change_points
-    from devexplore.analysis.developments import Development, developments as developments
+    from devexplore.analysis.developments import Development as Development
+    from devexplore.analysis.developments import developments as developments
     from devexplore.analysis.form_readings import read_form as read_form
     from devexplore.analysis.free_energy import free_energy as free_energy
     from devexplore.analysis.milestones import find_milestones as find_milestones
@@ -63,6 +64,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "agreement": "analysis.agreement",
+    "Development": "analysis.developments",
     "developments": "analysis.developments",
     "find_milestones": "analysis.milestones",
     "LLC": "measure",
