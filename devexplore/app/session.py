@@ -9,12 +9,13 @@ import numpy as np
 import panel as pn
 import xarray as xr
 
-from devexplore.analysis.tokens import loss_change
+from devexplore.analysis.tokens import change_between
 from devexplore.app.components import Shell, Timeline, Tokens, Trajectory, Viewer
 from devexplore.app.derived import READ_ERRORS, DerivedRun, Job
 from devexplore.app.describe import describe
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
+from devexplore.geometry import nearest_in_log_time
 from devexplore.schema import TABLE
 from devexplore.views import tokens as tokens_view
 from devexplore.views import trajectory as trajectory_view
@@ -22,9 +23,10 @@ from devexplore.views.form_marks import any_form
 from devexplore.views.llc_row import llc_row, settings, trust
 from devexplore.views.refined import refined_row
 from devexplore.views.rows import Row, loss_row, strip_label, strip_row, strips
+from devexplore.views.stage_bands import chosen_by_hand
 from devexplore.views.stages import StageMark, chips, stage_marks
 from devexplore.views.style import THEMES, Theme
-from devexplore.views.timeline import follow, timeline
+from devexplore.views.timeline import follow, least_height, timeline
 from devexplore.views.trajectory_space import space
 
 POLL_MS = 250
@@ -216,10 +218,12 @@ class Session:
             rows = [strip() for strip in list(offered.values())[:FIRST_STRIPS]]
         if not rows:
             return missing[0]
-        stages = self.stages()
+        stages, found = self.stages(), self._found_stages()[0]
         return {
-            "figure": timeline(rows, stages, float(derived.steps[-1]), theme),
+            "figure": timeline(rows, stages, float(derived.steps[-1]), theme, found),
             "rows": follow(rows),
+            "height": least_height(rows),
+            "boundaries": sorted(set([] if found is None else chosen_by_hand(found))),
             "strips": {name: strip_label(name) for name in offered},
             "trust": trust(derived.trust),
             "settings": settings(derived.llc),
@@ -261,7 +265,8 @@ class Session:
 
     def _limit_between(self, losses: xr.Dataset, start: float, end: float) -> float:
         at_first = float(np.abs(losses["token_loss"].isel(step=0)).mean())
-        return tokens_view.colour_limit(loss_change(losses, start, end), NO_CHANGE * at_first)
+        at = nearest_in_log_time(losses["step"].values, np.array([start, end]))[:, 0]
+        return tokens_view.colour_limit(change_between(losses["token_loss"], *at), NO_CHANGE * at_first)
 
     def _set_limit(self) -> None:
         if self.selection.change != "custom":

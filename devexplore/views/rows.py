@@ -1,16 +1,25 @@
 """The timeline's rows: the loss, and further metrics as strips of one line or of one a part."""
 
+from math import prod
+from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from devexplore.views.axes import log_step, padded
+from devexplore.views.axes import log_step, padded, shorten
+from devexplore.views.parts import by_part, part_key, part_names, part_styles
 from devexplore.views.style import Theme
 
 MOST_PARTS = 16
 """A strip shows a metric with at most this many parts."""
+
+LEAST_HEIGHT, LINE_HEIGHT = 0.55, 0.26
+"""Heights of a strip, and of a line of the text beside it, where the rows of loss and LLC have 1."""
+
+TITLE_LETTERS = 16
+"""Letters of a row's title on one line."""
 
 ABBREVIATIONS = {"icl": "ICL", "kl": "KL", "ood": "OOD", "llc": "LLC"}
 
@@ -27,10 +36,13 @@ class Row(NamedTuple):
     traces: list[go.Scatter]
     range: tuple[float, float]
     height: float
+    """Relative to the rows of loss and LLC."""
     verdict: np.ndarray | None = None
     """Of an LLC: 0 trusted, 1 doubtful, 2 not an LLC, at each step."""
     reason: np.ndarray | None = None
     """Why, in words; empty where trusted."""
+    key: tuple[str, ...] = ()
+    """Of many lines: which is which, as lines of markup."""
 
 
 def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: Theme) -> Row | None:
@@ -57,16 +69,49 @@ def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: T
 
 
 def strip_row(metric: xr.DataArray, theme: Theme) -> Row:
-    """One further metric, small: one line, or one for each part (feature, head, mode)."""
-    title = strip_label(str(metric.name))
-    unit = metric.attrs.get("units", "")
+    """One further metric, small: one line, or one for each part (head, feature, mode), in order, with a key.
+
+    ``metric(step)``, ``metric(step, part)`` or ``metric(step, layer, head)``.
+    """
+    title, unit = strip_label(str(metric.name)), metric.attrs.get("units", "")
     if metric.ndim == 1:
-        return _row(title, unit, metric, [_line(metric, theme.ink, 1.5, title)], 0.55)
-    (dim,) = set(metric.dims) - {"step"}
-    parts = [metric.isel({dim: i}) for i in range(metric.sizes[dim])]
-    traces = [_line(part, theme.ink, 1.1, f"{title}, {dim} {i}") for i, part in enumerate(parts)]
-    row = _row(title, unit, parts[0], traces, 0.55)
-    return row._replace(value=row.error, range=padded(metric.values))  # many lines: no one value to read off
+        row = _row(title, unit, metric, [_line(metric, theme.ink, 1.5, title)], 1.0)
+        return row._replace(height=_height(len(title_lines(title)) + 1))
+    parts = by_part(metric)
+    names = part_names(parts)
+    styles = part_styles(names, theme)
+    traces = [
+        _line(parts.isel(part=i), style.colour, 1.3, f"{title}, {name}", style.dash)
+        for i, (name, style) in enumerate(zip(names, styles, strict=True))
+    ]
+    return row_of_parts(
+        title, unit, metric["step"].values, traces, padded(metric.values), part_key(names, styles)
+    )
+
+
+def row_of_parts(
+    title: str,
+    unit: str,
+    step: np.ndarray,
+    traces: list[go.Scatter],
+    limits: tuple[float, float],
+    key: list[str],
+) -> Row:
+    """A row of many lines: no one value to read off, but a key, and the height that this needs."""
+    unknown = np.full(step.shape, np.nan)
+    height = _height(len(title_lines(title)) + len(key))
+    return Row(title, unit, step, unknown, unknown, traces, limits, height, key=tuple(key))
+
+
+def title_lines(title: str) -> list[str]:
+    """A row's title as it fits beside the row, on two lines at most."""
+    lines = wrap(title, TITLE_LETTERS)
+    return lines if len(lines) <= 2 else [lines[0], shorten(" ".join(lines[1:]), TITLE_LETTERS)]
+
+
+def _height(lines: int) -> float:
+    """The height that a strip with so many lines of text beside it needs."""
+    return max(LEAST_HEIGHT, LINE_HEIGHT * lines)
 
 
 def strip_label(name: str) -> str:
@@ -80,8 +125,9 @@ def strips(metrics: xr.Dataset) -> list[str]:
 
 
 def _is_strip(values: xr.DataArray) -> bool:
-    parts = [size for dim, size in values.sizes.items() if dim != "step"]
-    return "step" in values.dims and (parts == [] or (len(parts) == 1 and parts[0] <= MOST_PARTS))
+    dims = [dim for dim in values.dims if dim != "step"]
+    drawn = len(dims) <= 1 or dims == ["layer", "head"]
+    return "step" in values.dims and drawn and prod(values.sizes[dim] for dim in dims) <= MOST_PARTS
 
 
 def _row(title: str, unit: str, values: xr.DataArray, traces: list[go.Scatter], height: float) -> Row:

@@ -4,13 +4,20 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import xarray as xr
 
-from devexplore.views.axes import log_step, shorten
+from devexplore.views.axes import log_step, shorten, step_label
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, TYPE_WORDS, Theme
 
 LETTERS = 66
 """Letters of a stage's name that fit side by side over the whole range of steps, on the narrowest page."""
+
+BAR, LANE = 0.032, 0.042
+"""Height of the lowest interval bar over the lower edge, and of one lane of bars, as shares of the panel."""
+
+BY_HAND = ("moved", "added")
+"""Origins of boundaries that are the user's own and no critical point of the curve."""
 
 
 def band_trace(stage: StageMark, theme: Theme, low: float = 0.0, high: float = 1.0) -> go.Scatter:
@@ -57,3 +64,68 @@ def band_names(
             }
         )
     return names
+
+
+def boundary_traces(
+    stages: xr.Dataset, theme: Theme, low: float = 0.0, high: float = 1.0
+) -> list[go.Scatter]:
+    """A thin line at each boundary inside the run, between these values of a y-axis, and a bar over its 90 %
+    interval near the lower edge; bars that overlap lie in different lanes.
+
+    Dotted: found on the curve. Dashed: the user's own; without a bar where the curve has nothing near it.
+    """
+    traces = []
+    marks = zip(_intervals(stages), chosen_by_hand(stages), _lanes(stages), strict=True)
+    for (at, lower, upper), own, lane in marks:
+        known = lane >= 0
+        words = f"boundary at step {at:,.0f}" + (", chosen by hand" if own else "")
+        words += f"<br>90 %: {step_label(lower)}–{step_label(upper)}" if known else ""
+        x = float(log_step(np.array(at)))
+        line = {"color": theme.ink, "width": 1, "dash": "dash" if own else "dot"}
+        traces.append(_mark([x, x], [low, high], words, "boundary", line))
+        if known:
+            ends = log_step(np.array([lower, upper])).tolist()
+            y = low + (BAR + LANE * lane) * (high - low)
+            traces.append(_mark(ends, [y, y], words, "interval", {"color": theme.ink, "width": 4}))
+    return traces
+
+
+def chosen_by_hand(stages: xr.Dataset) -> list[bool]:
+    """Of each boundary inside the run, whether it is the user's own rather than found on the curve."""
+    without = ~np.isfinite(stages["boundary_lower"].values[:-1].astype(float))
+    if "boundary_origin" in stages:
+        without |= np.isin(stages["boundary_origin"].values[:-1].astype(str), BY_HAND)
+    return without.tolist()
+
+
+def lanes_height(stages: xr.Dataset | None) -> float:
+    """The share of the panel that its interval bars take; 0 without any."""
+    lanes = [] if stages is None else [lane for lane in _lanes(stages) if lane >= 0]
+    return BAR + LANE * (max(lanes) + 0.5) if lanes else 0.0
+
+
+def _intervals(stages: xr.Dataset) -> list[tuple[float, float, float]]:
+    """Each boundary inside the run with the ends of its interval, NaN where it has none."""
+    columns = (stages[name].values[:-1].tolist() for name in ("end", "boundary_lower", "boundary_upper"))
+    return list(zip(*columns, strict=True))
+
+
+def _lanes(stages: xr.Dataset) -> list[int]:
+    """The lane of each boundary's bar, the lowest that is free where it begins; −1 without a bar."""
+    until: list[float] = []
+    lanes = []
+    for _, lower, upper in _intervals(stages):
+        if not np.isfinite(lower + upper):
+            lanes.append(-1)
+            continue
+        lane = next((lane for lane, end in enumerate(until) if end < lower), len(until))
+        until[lane : lane + 1] = [upper]
+        lanes.append(lane)
+    return lanes
+
+
+def _mark(x: list[float], y: list[float], words: str, layer: str, line: dict[str, Any]) -> go.Scatter:
+    return go.Scatter(
+        x=x, y=y, mode="lines", line=line, text=[words] * 2, hovertemplate="%{text}<extra></extra>",
+        meta={"layer": layer},
+    )  # fmt: skip

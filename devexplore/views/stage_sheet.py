@@ -6,10 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from devexplore.views.axes import log_step, shorten, step_label
+from devexplore.views.axes import shorten, step_label
 from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.sheet import WIDTH, Box, domains, sheet
 from devexplore.views.sheet import foot as write_foot
+from devexplore.views.stage_bands import boundary_traces
 from devexplore.views.stages import StageMark
 from devexplore.views.style import FONT, TYPE_WORDS, Theme
 
@@ -38,40 +39,12 @@ def stage_sheet(
     figure = sheet(top + 262 * len(panels) + table_height + 36, theme, title, said)
     for i, panel in enumerate(panels):
         draw_panel(figure, panel, Box(70, top + 262 * i, WIDTH - 110, 190), i + 1, marks, last_step, theme)
-        for mark in _boundaries(stages, panel, theme):
+        for mark in boundary_traces(stages, theme, *panel.range):
             figure.add_trace(mark.update(xaxis=f"x{i + 1}", yaxis=f"y{i + 1}"))
     across, up = domains(figure, Box(16, top + 262 * len(panels), WIDTH - 32, table_height))
     figure.add_trace(_table(stages, marks, theme).update(domain={"x": across, "y": up}))
     write_foot(figure, foot, theme)
     return figure
-
-
-def _boundaries(stages: xr.Dataset, panel: Panel, theme: Theme) -> list[go.Scatter]:
-    """A dashed line at each boundary inside the run, and a bar over its interval near the lower edge."""
-    low, high = panel.range
-    inside = stages.isel(stage=slice(None, -1))
-    traces = []
-    for i in range(inside.sizes["stage"]):
-        one = inside.isel(stage=i)
-        at, lower, upper = (float(one[name]) for name in ("end", "boundary_lower", "boundary_upper"))
-        known = np.isfinite(lower + upper)
-        interval = f"90 %: {step_label(lower)}–{step_label(upper)}" if known else "chosen by hand"
-        words = f"boundary at step {at:,.0f}<br>{interval}"
-        x = float(log_step(np.array(at)))
-        line = {"color": theme.ink, "width": 1, "dash": "dot"}
-        traces.append(_mark([x, x], [low, high], words, "boundary", line))
-        if known:
-            ends = log_step(np.array([lower, upper])).tolist()
-            y = low + (0.035 + 0.05 * (i % 2)) * (high - low)  # neighbours' bars do not hide each other
-            traces.append(_mark(ends, [y, y], words, "interval", {"color": theme.ink, "width": 4}))
-    return traces
-
-
-def _mark(x: list[float], y: list[float], words: str, layer: str, line: dict) -> go.Scatter:
-    return go.Scatter(
-        x=x, y=y, mode="lines", line=line, text=[words] * 2, hovertemplate="%{text}<extra></extra>",
-        meta={"layer": layer},
-    )  # fmt: skip
 
 
 def _table(stages: xr.Dataset, marks: Sequence[StageMark], theme: Theme) -> go.Table:

@@ -4,29 +4,44 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import xarray as xr
 
 from devexplore.views.axes import axis, base_layout, log_step, step_ticks
-from devexplore.views.rows import Row
-from devexplore.views.stage_bands import band_names, band_trace
+from devexplore.views.rows import Row, title_lines
+from devexplore.views.stage_bands import band_names, band_trace, boundary_traces, lanes_height
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
 
-GUTTER = 108
+GUTTER = 116
 """Pixels right of the plot for the rows' names and current values."""
 
+MARGINS = 20, 24
+"""Pixels above and below the plot."""
 
-def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: Theme) -> go.Figure:
-    """All rows over one log-step axis, the stage bands behind them.
+LEAST_ROW = 50
+"""Pixels of a row of height 1 at the least."""
 
-    Bands live on an axis of their own that spans all rows, so that an undecided stage can be hatched (layout
-    shapes cannot) and zooming a row's values leaves them in place.
+
+def timeline(
+    rows: list[Row],
+    stages: list[StageMark],
+    last_step: float,
+    theme: Theme,
+    found: xr.Dataset | None = None,
+) -> go.Figure:
+    """All rows over one log-step axis, the stages behind them; with the boundaries and their 90 % intervals
+    where they are given as ``find_stages`` found them.
+
+    Bands and boundaries live on an axis of their own that spans all rows, so that an undecided stage can be
+    hatched (layout shapes cannot) and zooming a row's values leaves them in place. The bars of the intervals
+    lie below the last row.
     """
     ticks, words = step_ticks(last_step)
-    end = float(log_step(np.array(last_step)))
+    end = float(log_step(np.array(last_step))) or 1.0
     figure = go.Figure(
         layout=base_layout(
             theme,
-            margin={"l": 42, "r": GUTTER, "t": 20, "b": 24},
+            margin={"l": 42, "r": GUTTER, "t": MARGINS[0], "b": MARGINS[1]},
             hovermode="closest",
             dragmode=False,
             yaxis={"domain": [0, 1], "range": [0, 1], "visible": False, "fixedrange": True},
@@ -34,30 +49,17 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
     )
     for stage in stages:
         figure.add_trace(band_trace(stage, theme))
+    figure.add_traces([] if found is None else boundary_traces(found, theme))
     titles = []
-    bottom = 1.0
-    total = sum(row.height for row in rows)
-    gap = 0.06 if len(rows) < 4 else 0.035
-    share = (1.0 - gap * (len(rows) - 1)) / total
-    for i, row in enumerate(rows):
-        top, bottom = bottom, bottom - share * row.height
-        name = f"yaxis{i + 2}"
+    for i, (row, (bottom, top)) in enumerate(zip(rows, _domains(rows, found), strict=True)):
         titles.append(_row_title(row, top, theme))
         low, high = row.range
-        figure.update_layout(
-            {
-                name: axis(
-                    theme,
-                    domain=[max(bottom, 0.0), top],
-                    range=[low, high],
-                    anchor="x",
-                    nticks=5 if row.height == 1.0 else 3,
-                )
-            }
+        values = axis(
+            theme, domain=[bottom, top], range=[low, high], anchor="x", nticks=4 if row.height >= 1.0 else 3
         )
+        figure.update_layout({f"yaxis{i + 2}": values})
         for trace in row.traces:
             figure.add_trace(trace.update(xaxis="x", yaxis=f"y{i + 2}"))
-        bottom -= gap
     figure.update_layout(annotations=[*band_names(stages, end, theme), *titles])
     air = 0.015 * end
     figure.update_layout(
@@ -67,12 +69,33 @@ def timeline(rows: list[Row], stages: list[StageMark], last_step: float, theme: 
             showgrid=False,
             tickvals=ticks,
             ticktext=words,
-            anchor=f"y{len(rows) + 1}",
+            anchor="y",
             ticks="outside",
             ticklen=4,
         )
     )
     return figure
+
+
+def least_height(rows: list[Row]) -> float:
+    """Pixels below which the rows could not be read; the page scrolls rather than squeeze them further."""
+    return sum(MARGINS) + LEAST_ROW * sum(row.height for row in rows) / (1.0 - _gap(rows) * len(rows))
+
+
+def _gap(rows: list[Row]) -> float:
+    return 0.06 if len(rows) < 4 else 0.035
+
+
+def _domains(rows: list[Row], found: xr.Dataset | None) -> list[tuple[float, float]]:
+    """Bottom and top of each row, as shares of the figure, above the bars of the boundaries' intervals."""
+    gap, below = _gap(rows), lanes_height(found)
+    share = (1.0 - below - gap * (len(rows) - 1)) / sum(row.height for row in rows)
+    domains, top = [], 1.0
+    for row in rows:
+        bottom = max(top - share * row.height, 0.0)
+        domains.append((bottom, top))
+        top = bottom - gap
+    return domains
 
 
 def follow(rows: list[Row]) -> list[dict[str, Any]]:
@@ -81,6 +104,7 @@ def follow(rows: list[Row]) -> list[dict[str, Any]]:
         {
             "axis": f"yaxis{i + 2}",
             "title": row.title,
+            "lines": len(title_lines(row.title)),
             "unit": row.unit,
             "step": row.step.astype(float),
             "value": row.value.astype(float),
@@ -93,7 +117,8 @@ def follow(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def _row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:
-    """The row's name in the right gutter; the page writes the current value below it."""
+    """The row's name in the right gutter; the page writes the current value below it. Below that
+    of many lines stands their key."""
     return {
         "x": 1,
         "y": top,
@@ -103,6 +128,7 @@ def _row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:
         "yanchor": "top",
         "xshift": 4,
         "showarrow": False,
-        "text": f"<b>{row.title}</b>",
+        "align": "left",
+        "text": "<br>".join([f"<b>{'<br>'.join(title_lines(row.title))}</b>", *row.key]),
         "font": {"size": SIZES["small"], "color": theme.ink},
     }

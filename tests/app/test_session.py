@@ -55,6 +55,14 @@ def test_the_timeline_says_how_many_estimates_are_trusted_and_why_not_the_others
     )
 
 
+def test_the_timeline_draws_the_boundaries_between_the_stages_and_says_how_it_marks_them(derived):
+    session = Session(derived, Selection(run="made-up"))
+    sent = payload(session.timeline)
+    drawn = [trace for trace in sent["figure"]["data"] if trace.get("meta", {}).get("layer") == "boundary"]
+    assert len(drawn) == len(session.stages()) - 1 > 0
+    assert sent["boundaries"] == [False]
+
+
 def test_forms_are_sought_after_the_trajectory_is_there_and_drawn_when_they_are_found(runs):
     derived = derive(runs[1:2])
     (one,) = derived.values()

@@ -1,6 +1,7 @@
 """The timeline tells what was measured, what is doubtful and which stage is of which type."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from devexplore.analysis.trust import trust as judge_llc
 from devexplore.views.axes import log_step, padded, step_label, step_ticks
 from devexplore.views.llc_row import llc_row, settings, trust
 from devexplore.views.rows import loss_row, strip_row, strips
+from devexplore.views.stage_bands import boundary_traces, chosen_by_hand
 from devexplore.views.stages import stage_index, stage_marks
 from devexplore.views.style import DARK, LIGHT
-from devexplore.views.timeline import follow, timeline
+from devexplore.views.timeline import follow, least_height, timeline
 
 
 def bands(figure):
@@ -177,10 +179,109 @@ def test_rows_do_not_overlap_however_many_there_are(losses, llc, marks):
 
 def test_metrics_with_one_number_or_a_few_parts_a_checkpoint_are_strips(losses):
     parts = xr.Dataset(
-        {"few": (("step", "mode"), np.ones((5, 6))), "many": (("step", "head"), np.ones((5, 40)))}
+        {
+            "few": (("step", "mode"), np.ones((5, 6))),
+            "heads": (("step", "layer", "head"), np.ones((5, 2, 8))),
+            "many": (("step", "position"), np.ones((5, 40))),
+            "many_heads": (("step", "deep", "head"), np.ones((5, 3, 8))),
+            "pairs": (("step", "layer", "head", "earlier_layer", "earlier_head"), np.ones((5, 2, 8, 1, 1))),
+        }
     )
     assert strips(losses) == ["test_loss"]
-    assert strips(parts) == ["few"]
+    assert strips(parts) == ["few", "heads"]
+
+
+def heads(layers=2, count=4):
+    values = np.arange(5.0 * layers * count).reshape(5, layers, count)
+    coords = {"step": [0, 10, 100, 1000, 9999], "layer": np.arange(layers) + 1, "head": np.arange(count) + 1}
+    return xr.DataArray(values, coords, ("step", "layer", "head"), name="prefix_matching_score")
+
+
+def shown(markup):
+    return re.sub("<[^>]*>", "", markup)
+
+
+def test_a_metric_of_heads_is_a_line_a_head_in_order_named_in_the_hover_and_in_the_key():
+    metric = heads()
+    row = strip_row(metric, LIGHT)
+    names = [f"prefix matching score, layer {i} head {j}" for i in (1, 2) for j in (1, 2, 3, 4)]
+    assert [trace.name for trace in row.traces] == names
+    for trace, (i, j) in zip(row.traces, np.ndindex(2, 4), strict=True):
+        np.testing.assert_array_equal(trace.y, metric.values[:, i, j])
+    assert len({(trace.line.color, trace.line.dash) for trace in row.traces}) == 8
+    assert [shown(line) for line in row.key] == ["1.1 1.2 1.3 ╌1.4", "2.1 2.2 2.3 ╌2.4"]
+    assert f"color:{row.traces[4].line.color}'>2.1" in row.key[1]
+    note = timeline([row], [], 9999, LIGHT).layout.annotations[0]
+    assert shown(note.text.replace("<br>", "|")).split("|")[:3] == [
+        "prefix matching",
+        "score",
+        "1.1 1.2 1.3 ╌1.4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dim", "labels", "key"),
+    [
+        ("teacher_mode", None, ["mode 1 2 3"]),
+        ("singular", None, ["σ1 σ2 σ3"]),
+        ("n", [2, 3, 4], ["n = 2 3 4"]),
+        ("norm", ["layer 1 MLP", "layer 2 MLP", "embedding"], ["1 MLP", "2 MLP", "embedding"]),
+        ("component", ["embedding", "positions", "unembedding"], ["embedding positions", "unembedding"]),
+    ],
+)
+def test_the_key_says_what_parts_have_in_common_once(dim, labels, key):
+    coords = {"step": [0, 1]} | ({} if labels is None else {dim: labels})
+    row = strip_row(xr.DataArray(np.ones((2, 3)), coords, ("step", dim), name="a"), LIGHT)
+    assert [shown(line) for line in row.key] == key
+
+
+def test_the_page_scrolls_rather_than_squeeze_what_stands_beside_a_row(losses):
+    few, many = [strip_row(heads(), LIGHT)], [strip_row(heads(2, 8), LIGHT)]
+    assert len(many[0].key) == 4
+    assert least_height(many) > least_height(few) + 26
+    assert least_height(few * 3) > 2 * least_height(few)
+
+
+@pytest.fixture
+def found(stages):
+    """S1 and S2 end at boundaries whose intervals overlap; then one of the user's own and one moved."""
+    four = stages.isel(stage=[0, 1, 2, 2, 2])
+    return four.assign(
+        end=("stage", [100, 200, 1000, 2000, 9999]),
+        boundary_lower=("stage", [80.0, 90.0, np.nan, 1500.0, np.nan]),
+        boundary_upper=("stage", [150.0, 300.0, np.nan, 2500.0, np.nan]),
+        boundary_origin=("stage", np.array(["candidate", "accepted", "added", "moved", "end"], dtype=object)),
+    )
+
+
+def test_boundaries_are_lines_over_all_rows_with_bars_over_their_intervals_below_the_rows(
+    found, losses, llc, marks
+):
+    rows = [loss_row(losses, None, LIGHT), judged_row(llc)]
+    figure = timeline(rows, marks, 9999, LIGHT, found)
+    layers = [(t.meta or {}).get("layer") for t in figure.data]
+    lines, bars = (
+        [t for t, layer in zip(figure.data, layers, strict=True) if layer == kind]
+        for kind in ("boundary", "interval")
+    )
+    np.testing.assert_allclose([line.x[0] for line in lines], log_step(np.array([100, 200, 1000, 2000])))
+    assert all(line.y == (0, 1) for line in lines)
+    np.testing.assert_allclose(
+        [bar.x for bar in bars], log_step(np.array([[80, 150], [90, 300], [1500, 2500]]))
+    )
+    assert bars[0].y[0] < bars[1].y[0] < figure.layout.yaxis3.domain[0]  # they overlap: not on each other
+    assert bars[2].y[0] == bars[0].y[0]
+    assert timeline(rows, marks, 9999, LIGHT).layout.yaxis3.domain[0] == pytest.approx(0)
+
+
+def test_the_user_s_own_boundaries_look_and_read_differently(found):
+    assert chosen_by_hand(found) == [False, False, True, True]
+    assert chosen_by_hand(found.drop_vars("boundary_origin")) == [False, False, True, False]
+    lines = [t for t in boundary_traces(found, LIGHT) if t.meta["layer"] == "boundary"]
+    assert [line.line.dash for line in lines] == ["dot", "dot", "dash", "dash"]
+    assert lines[0].text[0] == "boundary at step 100<br>90 %: 80–150"
+    assert lines[2].text[0] == "boundary at step 1,000, chosen by hand"
+    assert lines[3].text[0] == "boundary at step 2,000, chosen by hand<br>90 %: 1.5k–2.5k"
 
 
 def test_a_metric_of_several_parts_is_several_lines_without_one_reading(losses):

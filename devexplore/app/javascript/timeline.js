@@ -37,7 +37,7 @@ function render({model, el}) {
       text.textContent = verdict === NOT_AN_LLC ? "× not an LLC"
         : Number.isFinite(value) ? `${SIGNS[verdict]}${shortNumber(value)} ${unit}` : "";
       text.setAttribute("x", xa._offset + xa._length + 6);
-      text.setAttribute("y", ya._offset + 27);
+      text.setAttribute("y", ya._offset + 14 + 13 * row.lines);
       const y = ya._offset + ya.l2p(value);
       const seen = Number.isFinite(y) && y >= ya._offset - 2 && y <= ya._offset + ya._length + 2;
       dot.style.display = seen ? "" : "none";
@@ -73,15 +73,17 @@ function render({model, el}) {
     const keys = [];
     if (data.rows.some(r => r.title === "LLC")) keys.push(key("se", "± 1 SE"));
     if (data.train) keys.push(key("dotted", "train loss"));
-    for (const {level, text} of data.trust.marks) keys.push(key(MARKS[level], text));
-    if (data.settings) keys.push(key("fine", `SGLD ${data.settings}`));
     if (data.types.includes("A")) keys.push(key("warm", "A: LLC rises"));
     if (data.types.includes("B")) keys.push(key("cool", "B: falls"));
     if (data.types.includes("undecided")) keys.push(key("hatch", "undecided"));
+    if (data.boundaries.includes(false)) keys.push(key("boundary", "boundary, 90 %"));
+    if (data.boundaries.includes(true)) keys.push(key("own", data.boundaries.includes(false) ? "by hand" : "boundary, by hand"));
+    for (const {level, text} of data.trust.marks) keys.push(key(MARKS[level], text));
     const line = h("span", {class: "keys"}, ...keys);
     line.title = data.trust.note;
     why.hidden = data.trust.marks.every(mark => mark.level === 0);  // where all are trusted there is nothing to say
-    pane.foot.replaceChildren(line, why);
+    const settings = data.settings ? `SGLD ${data.settings}` : "";
+    pane.foot.replaceChildren(line, h("div", {class: "last"}, why, h("span", {class: "fine", title: settings}, settings)));
     for (const {message} of data.missing) {
       pane.foot.append(h("span", {class: "missing"}, h("span", {}, message.title),
         ...(message.command ? [h("code", {title: message.command}, message.command)] : [])));
@@ -93,6 +95,7 @@ function render({model, el}) {
     const data = JSON.parse(model.payload);
     if (data.message) { showMessage(pane, data.message); return; }
     cover(pane, false);
+    const added = rows.length > 0 && data.rows.length > rows.length;
     rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value), error: decode(row.error)}));
     verdictWords = data.trust.words;
     dots.replaceChildren(...rows.map(() => svg("circle", {class: "dot", r: 4})));
@@ -103,10 +106,13 @@ function render({model, el}) {
     chosen.replaceChildren(...bus.state.strips.filter(name => name in data.strips).map(name => h("button", {
       type: "button", class: "tag", "aria-label": `Remove the strip ${data.strips[name]}`,
       onclick: () => bus.set({strips: bus.state.strips.filter(other => other !== name)}),
-    }, data.strips[name], h("span", {"aria-hidden": "true"}, " ×"))));
+      title: data.strips[name],
+    }, h("span", {}, data.strips[name]), h("i", {"aria-hidden": "true"}, "×"))));
     legend(data);
+    host.style.minHeight = `${data.height}px`;
     await figure.draw(data.figure, {scrollZoom: false});
     place();
+    if (added) pane.body.scrollTop = pane.body.scrollHeight;  // where many rows scroll: show the new one
   };
 
   model.on("remove", () => figure.remove());
