@@ -103,12 +103,13 @@ class HeadWeights(NamedTuple):
 
 
 def head_weights(model: nn.Module) -> HeadWeights | None:
-    """Weights of all heads, in float64 on the CPU; None for a network that does not show them under
-    TransformerLens's names, as ``W_Q``, ``W_K``, ``W_V`` and ``W_O`` of every ``blocks[layer].attn`` (which
-    expands grouped keys and values itself) and, where its gains are apart, ``w`` of ``blocks[layer].ln1``.
+    """Weights of all heads, in float64 on the CPU; None for a network that does not show them, of one shape
+    in all layers, under TransformerLens's names: ``W_Q``, ``W_K``, ``W_V`` and ``W_O`` of every
+    ``blocks[layer].attn`` (which expands grouped keys and values itself) and, where its gains are apart,
+    ``w`` of ``blocks[layer].ln1``.
     """
     layers = list(_own(model) if isinstance(model, AttentionOnlyTransformer) else _named(model))
-    if not layers:
+    if not layers or not _alike(layers):
         return None
     gains, *weights = (
         torch.stack([part.detach().cpu().double() for part in parts]) for parts in zip(*layers, strict=True)
@@ -129,11 +130,24 @@ def _own(model: AttentionOnlyTransformer) -> Iterator[tuple[Any, ...]]:
         yield norm.weight, *(weight.movedim(1, 0) for weight in reads), out
 
 
+def _alike(layers: list[tuple[Any, ...]]) -> bool:
+    """Whether all layers have heads of the same shapes, which queries, keys and values share."""
+    shapes = {tuple(tuple(weight.shape) for weight in layer) for layer in layers}
+    if len(shapes) > 1:
+        return False
+    ((gains, query, key, value, out),) = shapes
+    if len(query) != 3 or gains != query[1:2]:
+        return False
+    return query == key == value and out == (query[0], query[2], query[1])
+
+
 def _named(model: Any) -> Iterator[tuple[Any, ...]]:
     names = ("W_Q", "W_K", "W_V", "W_O")
     blocks = list(getattr(model, "blocks", ()))
-    if all(hasattr(getattr(block, "attn", None), name) for block in blocks for name in names):
-        for block in blocks:
-            weights = [getattr(block.attn, name) for name in names]
-            gains = getattr(getattr(block, "ln1", None), "w", torch.ones_like(weights[0][0, :, 0]))
+    shown: list[list[Any]] = [
+        [getattr(getattr(block, "attn", None), name, None) for name in names] for block in blocks
+    ]
+    if all(isinstance(weight, Tensor) for weights in shown for weight in weights):
+        for block, weights in zip(blocks, shown, strict=True):
+            gains = getattr(getattr(block, "ln1", None), "w", torch.ones(weights[0].shape[1:2]))
             yield gains, *weights

@@ -1,11 +1,13 @@
 """Every metric of a language model from as few forward passes as can be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from devexplore.errors import InvalidSpec
 from devexplore.measure.attention import attention_entropy, head_weights, see, without_positions
 from devexplore.measure.behaviour import (
     bigram_metrics,
@@ -39,7 +41,7 @@ class Shown(NamedTuple):
     """What a model is shown. ``held_out`` (sample, context + 1) and ``repeated``, random tokens that begin
     again after ``half`` of them, are token ids; ``ngrams`` those of each n, (ngram, n), in random order.
     ``batch``: how many texts go through at a time; an eighth as many where attention is read, for that is as
-    large as the square of the context.
+    large as the square of the context. ``attention``: whether the model shows any.
     """
 
     held_out: Tensor
@@ -49,6 +51,7 @@ class Shown(NamedTuple):
     repeated: Tensor
     half: int
     batch: int
+    attention: bool = True
 
 
 def language_run_metrics(
@@ -84,16 +87,17 @@ def metrics_of(model: nn.Module, shown: Shown) -> dict[str, Metric]:
     - n-grams, all lengths at once: ``ngram_loss``, ``ngram_score``
     - repeated random tokens: ``induction_loss``, ``repetition_gain`` and the heads' scores
     - none: ``k_composition`` … (more than one layer, and weights that can be read)
+
+    Without attention in ``shown`` those of attention are missing. Raises InvalidSpec for losses that are NaN.
     """
     close, far = shown.held_out[:CLOSER_LOOK], shown.held_out[CLOSER_LOOK:]
     losses, bigrams, entropies, ablated = [], [], [], []
     for (tokens,) in in_parts((close,), max(1, shown.batch // 8)):
-        seen = see(model, tokens[:, :-1])
-        entropies.append(attention_entropy(seen.patterns))
-        losses.append(_read(seen.outputs, tokens, shown.bigrams, bigrams))
+        logits = _outputs(model, tokens, attention_entropy, entropies if shown.attention else None)
+        losses.append(_read(logits, tokens, shown.bigrams, bigrams))
         blind = without_positions(model, tokens[:, :-1])
         if blind is not None:
-            ablated.append(token_loss(log_probs_of(blind), tokens))
+            ablated.append(_losses(log_probs_of(blind), tokens))
     for (tokens,) in in_parts((far,), shown.batch):
         losses.append(_read(model(tokens[:, :-1]), tokens, shown.bigrams, bigrams))
     loss = torch.cat(losses)
@@ -104,20 +108,40 @@ def metrics_of(model: nn.Module, shown: Shown) -> dict[str, Metric]:
         "icl_score": icl_score(loss, shown.icl_positions),
         **bigram_metrics(torch.cat(bigrams)),
         **ngram_metrics(_last_token_loss(model, shown), loss),
-        "attention_entropy": entropy_metric(torch.cat(entropies)),
         **_on_random_tokens(model, shown),
     }
+    if entropies:
+        found["attention_entropy"] = entropy_metric(torch.cat(entropies))
     if ablated:
         found["positional_dependence"] = positional_dependence(loss[: len(close)], torch.cat(ablated))
     weights = head_weights(model)
     return found if weights is None else {**found, **composition(weights)}
 
 
+def _outputs(
+    model: nn.Module, tokens: Tensor, score: Callable[[Tensor], Tensor], scores: list[Tensor] | None
+) -> Tensor:
+    """Logits on all tokens but the last; what ``score`` says of the attention is added to ``scores``."""
+    if scores is None:
+        return model(tokens[:, :-1])
+    seen = see(model, tokens[:, :-1])
+    scores.append(score(seen.patterns))
+    return seen.outputs
+
+
+def _losses(log_probs: Tensor, tokens: Tensor) -> Tensor:
+    """``token_loss``, each a number: averages leave NaN out, and would hide what is no prediction."""
+    losses = token_loss(log_probs, tokens)
+    if bool(losses.isnan().any()):
+        raise InvalidSpec("this model predicts NaN (infinite logits?); no metric can be told of it")
+    return losses
+
+
 def _read(logits: Tensor, tokens: Tensor, bigrams: Bigrams, scores: list[Tensor]) -> Tensor:
     """Losses; the bigram scores are added to ``scores``."""
     log_probs = log_probs_of(logits)
     scores.append(bigram_scores(log_probs, tokens[:, :-1], bigrams))
-    return token_loss(log_probs, tokens)
+    return _losses(log_probs, tokens)
 
 
 def _last_token_loss(model: nn.Module, shown: Shown) -> dict[int, Tensor]:
@@ -126,7 +150,7 @@ def _last_token_loss(model: nn.Module, shown: Shown) -> dict[int, Tensor]:
     filled = torch.cat([nn.functional.pad(rows, (0, longest - n)) for n, rows in shown.ngrams.items()])
     part = max(1, shown.batch * shown.held_out.shape[1] // longest)
     loss = torch.cat(
-        [token_loss(log_probs_of(model(tokens[:, :-1])), tokens) for (tokens,) in in_parts((filled,), part)]
+        [_losses(log_probs_of(model(tokens[:, :-1])), tokens) for (tokens,) in in_parts((filled,), part)]
     )
     each = loss.split([len(rows) for rows in shown.ngrams.values()])
     return {n: rows[:, n - 2] for n, rows in zip(shown.ngrams, each, strict=True)}
@@ -135,7 +159,9 @@ def _last_token_loss(model: nn.Module, shown: Shown) -> dict[int, Tensor]:
 def _on_random_tokens(model: nn.Module, shown: Shown) -> dict[str, Metric]:
     losses, scores = [], []
     for (tokens,) in in_parts((shown.repeated,), max(1, shown.batch // 8)):
-        seen = see(model, tokens[:, :-1])
-        losses.append(token_loss(log_probs_of(seen.outputs), tokens))
-        scores.append(head_scores(seen.patterns, shown.half))
-    return {**repetition_metrics(torch.cat(losses), shown.half), **head_metrics(torch.cat(scores))}
+        logits = _outputs(
+            model, tokens, partial(head_scores, half=shown.half), scores if shown.attention else None
+        )
+        losses.append(_losses(log_probs_of(logits), tokens))
+    found = repetition_metrics(torch.cat(losses), shown.half)
+    return {**found, **head_metrics(torch.cat(scores))} if scores else found

@@ -1,6 +1,6 @@
 """One thing that says what a network does or how it is built, with what its error can be told from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,11 @@ def averaged(samples: Tensor, dims: tuple[str, ...], attrs: Mapping[str, str]) -
     groups = np.array_split(values, min(BLOCKS, len(values)))
     blocks = np.stack([np.nanmean(group, axis=0) for group in groups])
     return Metric(dims, np.nanmean(values, axis=0).astype(np.float32), attrs, blocks.astype(np.float32))
+
+
+def counted(dims: Sequence[str], sizes: Sequence[int]) -> dict[str, np.ndarray]:
+    """Labels 1, 2, … of each of these dimensions, as layers and heads are counted."""
+    return {dim: np.arange(1, size + 1) for dim, size in zip(dims, sizes, strict=True)}
 
 
 def number(value: float, attrs: Mapping[str, str]) -> Metric:

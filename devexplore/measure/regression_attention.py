@@ -1,11 +1,10 @@
 """Where the heads of an in-context regression transformer look."""
 
-import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from devexplore.measure.attention import attention_entropy
-from devexplore.measure.metric import Metric
+from devexplore.measure.metric import Metric, counted
 from devexplore.measure.structure import entropy_metric
 
 
@@ -19,14 +18,13 @@ def attention_metrics(patterns: Float[Tensor, "sequence layer head query key"]) 
     of it is ours.) The first query, which sees only itself, counts with 0 in both.
     """
     dims = ("layer", "head")
-    coords = {dim: np.arange(1, size + 1) for dim, size in zip(dims, patterns.shape[1:3], strict=True)}
     return {
         "attention_entropy": entropy_metric(attention_entropy(patterns)),
         "attention_variability": Metric(
             dims,
             attention_variability(patterns).cpu().numpy(),
             {"long_name": "standard deviation of attention over sequences"},
-            coords=coords,
+            coords=counted(dims, patterns.shape[1:3]),
         ),
     }
 

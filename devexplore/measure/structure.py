@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from devexplore.measure.attention import HeadWeights
-from devexplore.measure.metric import Metric, averaged
+from devexplore.measure.metric import Metric, averaged, counted
 
 _Patterns = Float[Tensor, "sample layer head query key"]
 _Scores = Float[Tensor, "sample layer head"]
@@ -14,7 +14,7 @@ _Scores = Float[Tensor, "sample layer head"]
 
 def previous_token_score(patterns: _Patterns, half: int) -> _Scores:
     """Mean attention from a position to the one before it, over the positions 1 … half − 1 of ``half`` random
-    tokens. Even attention scores (H_half − 1)/(half − 1) (H: harmonic number), .058 for 65 tokens.
+    tokens. Even attention scores (H_half − 1)/(half − 1) (H: harmonic number), .059 for 65 tokens.
     """
     return patterns.diagonal(offset=-1, dim1=-2, dim2=-1)[..., : half - 1].mean(dim=-1)
 
@@ -49,7 +49,7 @@ def head_metrics(scores: Float[Tensor, "sample layer head score"]) -> dict[str, 
     }
     return {
         name: averaged(scores[..., column], ("layer", "head"), {"long_name": words})._replace(
-            coords=_counted(scores)
+            coords=counted(("layer", "head"), scores.shape[1:3])
         )
         for column, (name, words) in enumerate(names.items())
     }
@@ -60,13 +60,7 @@ def entropy_metric(entropy: _Scores) -> Metric:
     found = averaged(
         entropy, ("layer", "head"), {"units": "nats", "long_name": "entropy of attention on held-out text"}
     )
-    return found._replace(blocks=None, coords=_counted(entropy))
-
-
-def _counted(scores: Float[Tensor, "sample layer head ..."]) -> dict[str, np.ndarray]:
-    return {
-        name: np.arange(1, size + 1) for name, size in zip(("layer", "head"), scores.shape[1:3], strict=True)
-    }
+    return found._replace(blocks=None, coords=counted(("layer", "head"), entropy.shape[1:]))
 
 
 def composition(weights: HeadWeights) -> dict[str, Metric]:
@@ -89,8 +83,7 @@ def composition(weights: HeadWeights) -> dict[str, Metric]:
     reads_and_writes = weights.value @ weights.out
     matches = weights.query @ weights.key.mT
     dims = ("layer", "head", "earlier_layer", "earlier_head")
-    sizes = (layers, heads, layers - 1, heads)
-    coords = {dim: np.arange(1, size + 1) for dim, size in zip(dims, sizes, strict=True)}
+    coords = counted(dims, (layers, heads, layers - 1, heads))
     earlier = torch.arange(layers)[:, None] > torch.arange(layers - 1)
     found = {}
     for kind, read in (("k", matches.mT), ("q", matches), ("v", reads_and_writes)):

@@ -303,7 +303,7 @@ class Language(System):
     @cached_property
     def common_ngrams(self) -> dict[int, np.ndarray]:
         """The training text's most frequent n-grams, n = 2, 3, 4, up to 512 of each, arrays (ngram, n)."""
-        return common_ngrams(self.train_tokens, (2, 3, 4), 512)
+        return common_ngrams(self.train_tokens)
 
     def reference_names(self, kind: str) -> tuple[str, ...]:
         """Log-probs only: a predictor's distribution fixes its logits up to a constant at each position, and

@@ -27,8 +27,13 @@ def half_of(length: int, tokens: int) -> int:
     return min(-(-length // 2), tokens)
 
 
+NGRAM_LENGTHS = (2, 3, 4)
+COMMON = 512
+"""n-grams of each length."""
+
+
 def common_ngrams(
-    stream: Int[np.ndarray, " token"], lengths: Sequence[int], count: int
+    stream: Int[np.ndarray, " token"], lengths: Sequence[int] = NGRAM_LENGTHS, count: int = COMMON
 ) -> dict[int, Int[np.ndarray, "ngram n"]]:
     """The ``count`` n-grams that the stream shows most often (or as many as there are), most frequent first,
     for each n of ``lengths``.

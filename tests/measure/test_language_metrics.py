@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 import devexplore as dx
 from devexplore import systems
-from devexplore.errors import InvalidSpec
+from devexplore.errors import InvalidSpec, NonFiniteWeights
+from devexplore.measure.attention import head_weights
 from devexplore.measure.language_metrics import CLOSER_LOOK, language_run_metrics
 from devexplore.systems.attention_only import AttentionOnlyTransformer
 from devexplore.systems.language import Language
@@ -294,6 +295,17 @@ def test_the_positions_of_the_icl_score_can_be_declared(text, corpus) -> None:
         ({"corpus": [7] * 100}, "1 different n-grams of a length, fewer than the 16"),
         ({"corpus": np.ones((3, 50), dtype=int)}, r"one stream of token ids, got shape \(3, 50\)"),
         ({"positions": (slice(0, 4), slice(400, 500))}, r"within the context of 16, got slice\(400, 500"),
+        (
+            {"positions": (slice(0, 4),)},
+            r"must be two slices of whole numbers, early and late, such as \(slice",
+        ),
+        ({"positions": (slice(0, 4, 2), slice(8, 16))}, "must be two slices of whole numbers"),
+        ({"positions": (slice(0, "4"), slice(8, 16))}, "must be two slices of whole numbers"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"batch_size": 2.0}, "batch_size must be a whole number of at least 1, got 2.0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"text": np.full((20, 17), 2**63, dtype=np.uint64)}, "whole numbers from 0 up, got uint64"),
+        ({"corpus": np.arange(100) + VOCABULARY}, "token ids of this model are below 270, got 369"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_with_what_was_expected(change, said, text, corpus) -> None:
@@ -310,20 +322,118 @@ def test_tokens_and_windows_that_the_model_does_not_know_are_refused(language, n
         dx.language_metrics(model, np.ones((20, 18), dtype=int), corpus)
 
 
-def test_a_model_that_shows_no_attention_is_refused(text, corpus) -> None:
-    with pytest.raises(InvalidSpec, match="Embedding shows no attention"):
-        dx.language_metrics(nn.Embedding(VOCABULARY, VOCABULARY), text, corpus)
+OF_ATTENTION = "attention_entropy, previous_token_score, prefix_matching_score, current_token_score"
+OF_WEIGHTS = "k_composition, q_composition, v_composition"
 
+
+class Without(nn.Module):
+    """A model that gives its logits and nothing else."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.model(tokens)
+
+
+def test_a_model_that_shows_no_attention_has_all_the_other_metrics(language, network, held_out) -> None:
+    """The same numbers; what is left out is named with the reason."""
+    whole = dx.language_metrics(Lens(network), held_out[0], language.train_tokens)
+    assert whole.attrs["left_out"] == ""
+    rest = dx.language_metrics(Without(Lens(network)), held_out[0], language.train_tokens)
+    assert rest.attrs["left_out"].startswith(f"{OF_ATTENTION}: Without shows no attention: expected run_with")
+    alike = {"position_loss", "icl_score", "bigram_kl", "ngram_loss", "ngram_score", "induction_loss"}
+    assert alike | {"bigram_cross_entropy", "repetition_gain", "weight_norm", "component_norm"} <= set(rest)
+    assert not set(OF_ATTENTION.split(", ")) & set(rest)
+    for name in alike:
+        np.testing.assert_allclose(rest[name], whole[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_attention_that_cannot_be_read_is_left_out_with_the_reason(text, corpus) -> None:
     class Silent(Copier):
         def run_with_cache(
             self, tokens: Tensor, names_filter: Any = None
         ) -> tuple[Tensor, dict[str, Tensor]]:
             return super().run_with_cache(tokens)[0], {}
 
-    with pytest.raises(
-        InvalidSpec, match=r"Silent holds no attention: expected blocks\.0\.attn\.hook_pattern"
+    class Deaf(Copier):
+        def forward(self, tokens: Tensor) -> Tensor:
+            return super().run_with_cache(tokens)[0]
+
+        def run_with_cache(self, tokens: Tensor) -> tuple[Tensor, dict[str, Tensor]]:  # no names_filter
+            return super().run_with_cache(tokens)
+
+    class Partial(Copier):
+        def run_with_cache(
+            self, tokens: Tensor, names_filter: Any = None
+        ) -> tuple[Tensor, dict[str, Tensor]]:
+            logits, cache = super().run_with_cache(tokens)
+            return logits, {name: pattern[..., :-1] for name, pattern in cache.items()}
+
+    for model, reason in (
+        (Silent, "the cache of Silent holds no attention: expected blocks.0.attn.hook_pattern"),
+        (Deaf, "reading the attention of Deaf failed with TypeError"),
+        (Partial, "expected attention (1, layer, head, 16, 16) on one text, got (1, 2, 1, 16, 15)"),
     ):
-        dx.language_metrics(Silent(VOCABULARY), text, corpus)
+        found = dx.language_metrics(model(VOCABULARY), text, corpus)
+        assert f"{OF_ATTENTION}: {reason}" in found.attrs["left_out"]
+        assert float(found["induction_loss"]) == pytest.approx(0, abs=1e-4)
+
+
+def test_attention_without_its_weights_leaves_out_composition_alone(language, network, held_out) -> None:
+    class Watched(Without):
+        def run_with_cache(self, tokens: Tensor, names_filter: Any) -> tuple[Tensor, dict[str, Tensor]]:
+            return self.model.run_with_cache(tokens, names_filter)
+
+    whole = dx.language_metrics(Lens(network), held_out[0], language.train_tokens)
+    found = dx.language_metrics(Watched(Lens(network)), held_out[0], language.train_tokens)
+    reason, _, position = found.attrs["left_out"].partition("; ")
+    assert reason.startswith(f"{OF_WEIGHTS}: needs W_Q, W_K, W_V and W_O of every blocks[layer].attn")
+    assert position.startswith("positional_dependence: needs position vectors")
+    for name in OF_ATTENTION.split(", "):
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-5)
+
+
+def test_weights_of_other_shapes_under_those_names_are_no_heads(network) -> None:
+    model = Lens(network)
+    assert head_weights(model) is not None
+    model.blocks[1].attn.W_K = nn.Parameter(torch.zeros(16, 16))
+    assert head_weights(model) is None
+    model.blocks[1].attn.W_K = None
+    assert head_weights(model) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "said"),
+    [
+        ("gpt2", InvalidSpec, r"expected a language model as a torch.nn.Module, got str; .* dx.measure\(run"),
+        (
+            nn.Linear(2, 2),
+            InvalidSpec,
+            r"expected of Linear\(token ids\) logits .*; it failed with RuntimeError",
+        ),
+        (nn.Identity(), InvalidSpec, r"here \(1, 16, …\), got \(1, 16\); wrap it"),
+        (nn.Embedding(9, 9), InvalidSpec, "token ids of this model are below 9, got 269"),
+    ],
+)
+def test_what_is_no_language_model_is_refused(model, error, said, text, corpus) -> None:
+    with pytest.raises(error, match=said):
+        dx.language_metrics(model, text, corpus)
+
+
+def test_a_model_that_is_or_says_nan_is_refused_and_not_averaged(text, corpus) -> None:
+    table = torch.zeros(VOCABULARY, VOCABULARY)
+    table[text[3, 4], 7] = torch.inf
+    with pytest.raises(NonFiniteWeights, match="table of this BigramTable holds NaN or infinite weights"):
+        dx.language_metrics(BigramTable(table), text, corpus)
+    large = nn.Sequential(nn.Embedding(VOCABULARY, VOCABULARY), nn.Hardtanh(-1e38, 1e38), nn.Flatten(2))
+    with torch.no_grad():
+        large[0].weight[text[3, 4]] = 3e38
+    large.append(nn.Linear(VOCABULARY, VOCABULARY))
+    nn.init.ones_(large[3].weight)
+    with pytest.raises(InvalidSpec, match="this model predicts NaN"):
+        dx.language_metrics(large, text, corpus)
 
 
 def test_a_stored_run_has_its_language_metrics_with_blocks(trained_run) -> None:
