@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from devexplore import schema
 from devexplore.errors import DamagedStore
 
 
@@ -70,4 +71,5 @@ def _import(options: argparse.Namespace) -> None:
     left_out = run.recipe["table"]["left_out"]
     if left_out:
         print(f"left out, for they hold no number: {', '.join(left_out)}")
-    print(f"imported: {', '.join(run.groups)}\nnext: devexplore stages {run.path}")
+    look = "stages" if run.has(schema.LLC) or run.has(schema.LOSSES) else "explore"
+    print(f"imported: {', '.join(run.groups)}\nnext: devexplore {look} {run.path}")

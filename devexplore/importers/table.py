@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from devexplore.errors import NotWritable, RunNotFound, StoreConflict
+from devexplore.arguments import as_path, is_there
+from devexplore.errors import NotWritable, RunNotFound, SchemaError, StoreConflict
 from devexplore.importers.read_table import Table, read_table
 from devexplore.run import Run, open_run
 from devexplore.schema import FORMAT, FORMAT_VERSION, LLC, RUN_FILE, STORE_FOLDER, TABLE
@@ -30,16 +31,20 @@ def import_table(table: str | os.PathLike[str], out: str | os.PathLike[str]) -> 
         RunNotFound: no such file.
         SchemaError: no table, or one that cannot be a curve; names the line and what is expected there.
         StoreConflict: ``out`` exists and is not empty.
+        InvalidSpec: what is no path.
         MissingExtra: a Parquet file, and nothing to read it with.
         NotWritable: the run cannot be written. Nothing is left half-written.
     """
-    source, out = Path(table), Path(out)
-    if not source.is_file():
+    source, out = as_path(table, "a table"), as_path(out, "a folder for the run")
+    if not is_there(source) or not source.is_file():
         raise RunNotFound(f"{source}: no such file; give a table in CSV or Parquet with a column step")
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    if is_there(out) and (out.is_file() or any(out.iterdir())):
         raise StoreConflict(f"{out} exists and is not empty; choose another folder with --out")
-    read = read_table(source)
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    try:
+        read = read_table(source)
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    except PermissionError as error:
+        raise SchemaError(f"{source}: cannot be read ({error.strerror})") from error
     recipe = {"format": FORMAT, "version": FORMAT_VERSION, "name": out.resolve().name, "system": TABLE}
     recipe["table"] = {"file": source.name, "sha256": digest, "left_out": read.left_out}
     place = out.absolute()  # "." has no name of its own

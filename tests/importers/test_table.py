@@ -13,7 +13,7 @@ from devexplore.app.page import derive
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
 from devexplore.cli import main
-from devexplore.errors import MissingExtra, NotMeasured, RunNotFound, SchemaError, StoreConflict
+from devexplore.errors import MissingExtra, NotMeasured, NotWritable, RunNotFound, SchemaError, StoreConflict
 from devexplore.upkeep import check_run, pack_run
 from devexplore.views.llc_row import llc_row
 from devexplore.views.style import LIGHT
@@ -77,11 +77,24 @@ def test_a_bundled_run_comes_back_with_the_same_stages(bundled: pd.DataFrame, tm
         CURVE.replace("step,", "Step ,"),
         CURVE.replace("\n", "\r\n"),
         CURVE + "\n\n",
+        CURVE.replace("\n", ",\n"),
+        CURVE.replace("10,3,", "10, 3 ,").replace(",,", ",NaN,"),
         ",step,llc,llc_se,loss,grad norm,run\n"
         + "".join(f"{i},{row}\n" for i, row in enumerate(CURVE.split("\n")[1:4])),
         "\n".join([CURVE.split("\n")[0], *reversed(CURVE.split("\n")[1:4])]) + "\n",
     ],
-    ids=["semicolons", "tabs", "BOM", "Step", "CRLF", "empty lines", "index", "last step first"],
+    ids=[
+        "semicolons",
+        "tabs",
+        "BOM",
+        "Step",
+        "CRLF",
+        "empty lines",
+        "last comma",
+        "blanks and NaN",
+        "index",
+        "last step first",
+    ],
 )
 def test_tables_are_read_as_people_write_them(text: str, table, tmp_path: Path) -> None:
     plain = dx.import_table(table(CURVE, "plain.csv"), tmp_path / "plain")
@@ -95,7 +108,18 @@ def test_tables_are_read_as_people_write_them(text: str, table, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no table in CSV"),
+        ("", "there are no columns"),
+        ("step,loss\n1,2\n9007199254740992,3\n", "below 2.53, got 9.0072e.15 in line 3"),
+        ("step,loss\n1,2,7\n2,3,7\n", "line 2 has 3 cells and the first line 2"),
+        ("step,loss,acc\n1,2,3\n2,3\n", "line 3 has 2 cells and the first line 3"),
+        ('step,loss\n1,"2\n\n2",3\n', "line 4 has 3 cells"),
+        ('step,loss\n1,"2\n', "line 2: unexpected end"),
+        ("step,loss,loss\n1,2,3\n2,3,4\n", "'loss' and 'loss' would both be test_loss"),
+        ("step,acc,acc\n1,2,3\n2,3,4\n", "would both be acc"),
+        ("step;loss;acc\n1;2,5;3\n2;3,5;4\n", "line 2 holds '2,5' in loss; write decimals with a point"),
+        ("step;loss\n1;2\n2;-3,5e-1\n", "line 3 holds '-3,5e-1' in loss; write decimals with a point"),
+        ('step,loss\n"1,000",2\n"2,000",3\n', "line 2 holds '1,000' in step; .* thousands without"),
+        (f"step,{'a' * 300}\n1,2\n2,3\n", "cannot be called"),
         ("step,loss\n", "two steps and one column of numbers or more, got 0 and 0"),
         ("step,loss\n5,1\n", "got 1 and 1"),
         ("step,loss\n5,\n6,\n", "got 2 and 0"),
@@ -165,6 +189,14 @@ def test_nothing_that_is_there_is_overwritten(table, tmp_path: Path) -> None:
     assert (run.path / "run.json").read_bytes() == before
 
 
+def test_a_folder_that_cannot_be_made_is_told_and_nothing_is_left(table, tmp_path: Path) -> None:
+    source = table(CURVE)
+    for name in ("x" * 300, "x" * 250):
+        with pytest.raises(NotWritable, match=r"File name too long\); choose another"):
+            dx.import_table(source, tmp_path / name)
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_a_table_run_is_whole_packs_and_keeps_the_users_boundaries(bundled_run, tmp_path: Path) -> None:
     chosen = dx.boundaries(bundled_run).accept().name_stage(1, "rest")
     dx.save_boundaries(bundled_run, chosen)
@@ -230,6 +262,9 @@ def test_the_page_of_a_table_shows_its_curves_and_says_what_a_table_has_not(bund
     assert "not in this table" in tokens["message"]["title"]
     assert "imported from a table" in trajectory["message"]["text"]
     assert "devexplore measure" not in json.dumps([shell, timeline, tokens, trajectory])
+    start = dx.import_table(table("step,loss\n0,1\n5,\n"), tmp_path / "start")
+    axis = json.loads(Session(derive([start]), Selection(run="start")).timeline.payload)["figure"]["layout"]
+    assert axis["xaxis"]["range"] == [-0.015, 1.015]  # a run that ends at step 0 still has an axis
     session = Session(derived, Selection(run="metrics"))
     assert [row["title"] for row in json.loads(session.timeline.payload)["rows"]] == ["accuracy"]
     assert "neither LLC nor loss" in json.loads(session.shell.payload)["note"]
