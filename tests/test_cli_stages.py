@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import devexplore as dx
 from devexplore.analysis.annotations import Boundaries, Boundary
 from devexplore.cli import main
+from devexplore.commands.look import stage_table
 
 
 @pytest.fixture
@@ -78,11 +80,15 @@ def test_what_cannot_be_brought_in_is_one_line_and_changes_nothing(run: Path, tm
     broken = tmp_path / "broken.toml"
     broken.write_text(good.read_text().replace("step = 300", "step = later"))
     late = Boundaries((Boundary(30_000),)).to_file(tmp_path / "late.toml")
+    other = str(Boundaries((Boundary(500),)).to_file(tmp_path / "other.toml"))
     for words, says in (
         (["--import", str(broken)], "line 5"),
         (["--import", str(late)], "not at 30000"),
         (["--import", str(tmp_path / "gone.toml")], "cannot be read"),
         (["--export", str(good)], "exists"),
+        (["--import", other, "--changes", "nope"], "no curve 'nope'"),
+        (["--import", other, "--export", str(tmp_path / "b.yaml")], ".toml or .json"),
+        (["--reset", "--changes", "nope"], "no curve 'nope'"),
     ):
         capsys.readouterr()
         assert main(["stages", str(run), *words]) == 2
@@ -105,6 +111,21 @@ def test_a_bad_table_is_one_line_and_makes_no_run(tmp_path: Path, capsys) -> Non
     assert main(["import", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "run")]) == 2
     assert "step 1 is in line 2 and line 3" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_after_an_import_the_command_that_is_offered_works(tmp_path: Path, capsys) -> None:
+    (tmp_path / "metrics.csv").write_text("step,accuracy\n1,0.2\n2,0.3\n")
+    assert main(["import", str(tmp_path / "metrics.csv"), "--out", str(tmp_path / "run")]) == 0
+    assert table(capsys)[-1] == f"next: devexplore explore {tmp_path / 'run'}"
+
+
+def test_what_is_nothing_is_printed_without_a_minus() -> None:
+    values = {"delta_loss": -0.0, "delta_llc": -0.0, "boundary_lower": -0.0, "boundary_upper": -0.0}
+    values |= dict.fromkeys(("start", "end", "trusted", "probability", "delta_llc_se"), 0)
+    values |= dict.fromkeys(
+        ("name", "note", "type", "boundary_note", "boundary_origin", "boundary_kind"), "a"
+    )
+    assert "-" not in stage_table(xr.Dataset({name: ("stage", [value]) for name, value in values.items()}))
 
 
 def test_a_staircase_is_printed_by_its_changes(capsys) -> None:

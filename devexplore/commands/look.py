@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devexplore import schema
+from devexplore.arguments import is_there
 from devexplore.errors import InvalidSpec, RunNotFound, StoreConflict
 
 if TYPE_CHECKING:
@@ -65,23 +66,26 @@ def _literature_order(name: str) -> int:
 
 def _stages(options: argparse.Namespace) -> None:
     from devexplore.analysis import find_stages
-    from devexplore.analysis.annotations import Boundaries
+    from devexplore.analysis.annotations import Boundaries, boundaries_kind
     from devexplore.analysis.change_points import change_points
     from devexplore.analysis.own_boundaries import boundaries, reset_boundaries, save_boundaries
     from devexplore.run import open_run
 
-    run = open_run(options.run)
-    if options.export is not None and options.export.exists():
-        raise StoreConflict(f"{options.export} exists; choose another file with --export")
-    if options.take is not None:
-        print(f"saved: {save_boundaries(run, Boundaries.from_file(options.take))}")
+    run = open_run(options.run)  # whatever can be wrong is found before anything is written
+    if options.export is not None:
+        boundaries_kind(options.export)
+        if is_there(options.export):
+            raise StoreConflict(f"{options.export} exists; choose another file with --export")
+    taken = None if options.take is None else Boundaries.from_file(options.take)
+    changes = None if options.changes is None else change_points(run, curve=options.changes)
+    if taken is not None:
+        print(f"saved: {save_boundaries(run, taken)}")
     if options.reset:
         kept = reset_boundaries(run)
         print("there were none to reset" if kept is None else f"reset; what was saved is kept as {kept}")
     if options.export is not None:
         print(f"written: {boundaries(run).to_file(options.export)}")
-    if options.changes is not None:
-        changes = change_points(run, curve=options.changes)
+    if changes is not None:
         print(
             f"{run.name}: changes of level of {options.changes}, with 90 % intervals\n{change_table(changes)}"
         )
@@ -98,17 +102,17 @@ def stage_table(stages: "xr.Dataset") -> str:
     notes: list[str] = []
     for at in range(stages.sizes["stage"]):
         one = {str(name): values.values[at] for name, values in stages.data_vars.items()}
-        change = _number(one["delta_llc"], "+.3g")
+        change = _number(one["delta_llc"], "+z.3g")
         if change:
             change += f" ± {one['delta_llc_se']:.2g}" + ("" if one["trusted"] else " (not trusted)")
         notes += [f"{one['name']}: {one['note']}"] if one["note"] else []
         notes += [f"boundary at {one['end']}: {one['boundary_note']}"] if one["boundary_note"] else []
-        lower, upper = (_number(one[f"boundary_{end}"], ".0f") for end in ("lower", "upper"))
+        lower, upper = (_number(one[f"boundary_{end}"], "z.0f") for end in ("lower", "upper"))
         origin, kind = one["boundary_origin"], one["boundary_kind"]
         rows.append(
             (
                 *(str(one[name]) for name in ("name", "start", "end", "type")),
-                _number(one["delta_loss"], "+.3g"),
+                _number(one["delta_loss"], "+z.3g"),
                 change,
                 kind if origin in ("candidate", "end") else f"{origin} ({kind})",
                 _number(one["probability"], ".2f"),
