@@ -22,6 +22,8 @@ from devexplore.schema import (
     CHECKPOINTS_FOLDER,
     FORMAT,
     FORMAT_VERSION,
+    METRIC_BLOCKS,
+    METRICS,
     PROBE,
     RUN_FILE,
     SEEDS_FOLDER,
@@ -107,7 +109,11 @@ class Run:
         """How to come by what was not measured, in words; ``only`` as in `devexplore measure --only`."""
         if self.system == TABLE:
             return "this run was imported from a table and has no network that could be measured"
-        return f"run `devexplore measure {self.path} --only {only}`"
+        command = f"run `devexplore measure {self.path} --only {only}`"
+        stale = [group for group in (METRICS, METRIC_BLOCKS) if only == METRICS and self.has(group)]
+        if stale:  # what they lack, they lack for being older; the store never mixes versions
+            return f"remove {' and '.join(stale)} from {self.store_path}, then {command}"
+        return command
 
     @cached_property
     def seeds(self) -> tuple["Run", ...]:

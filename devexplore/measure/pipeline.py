@@ -116,17 +116,19 @@ def sweep(
     """One measurement over all checkpoints."""
     layouts, checkpoints = measurement.groups(subject), subject.run.checkpoints
     sources = _sources(subject.run)
-    writers = {
-        group: store.writer(
-            group,
-            dict(measurement.spec(subject)),
-            layout.variables,
-            layout.coords,
-            layout.attrs,
-            provenance(measurement.seed(subject), sources),
-        )
-        for group, layout in layouts.items()
-    }
+    made_from = provenance(measurement.seed(subject), sources)
+    writers: dict[str, GroupWriter] = {}
+    conflicts: list[str] = []  # of all groups at once, so that one try tells the whole way out
+    for group, layout in layouts.items():
+        spec = dict(measurement.spec(subject))
+        try:
+            writers[group] = store.writer(
+                group, spec, layout.variables, layout.coords, layout.attrs, made_from
+            )
+        except StoreConflict as error:
+            conflicts.append(str(error))
+    if conflicts:
+        raise StoreConflict("; and ".join(conflicts))
     hashes = {int(step): checkpoints.content_hash(step) for step in checkpoints.steps}
     for writer in writers.values():
         for step in writer.measured.keys() & hashes.keys():

@@ -281,6 +281,25 @@ def test_other_llc_settings_are_refused_by_name(setting: str, value, measured_ru
     assert str(value) in said
 
 
+def test_metrics_of_an_older_version_say_in_one_try_what_to_remove_to_measure_anew(measured_run, contents):
+    path = measured_run("regression")
+    groups = [path / schema.STORE_FOLDER / group for group in (schema.METRICS, schema.METRIC_BLOCKS)]
+    values = dx.open(path).dataset(schema.METRICS).load()
+    for group in groups:
+        file = group / "zarr.json"
+        file.write_text(file.read_text().replace('\\"version\\": 2', '\\"version\\": 1'))
+    said = unchanged_but_refused(StoreConflict, path, contents, dx.Metrics())
+    assert said.count("version 1 (asked: 2)") == 2
+    for group in groups:
+        assert f"remove the folder {group} " in said
+    assert f"remove metrics and metric_blocks from {path / schema.STORE_FOLDER}, then run" in dx.open(
+        path
+    ).remedy("metrics")
+    for group in groups:
+        shutil.rmtree(group)
+    xr.testing.assert_equal(measure(path, dx.Metrics()).dataset(schema.METRICS), values)
+
+
 def change(path: Path, step: int = 3) -> None:
     """Other weights under the same name."""
     file = path / "checkpoints" / f"step_{step:08d}.safetensors"
