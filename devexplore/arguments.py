@@ -1,9 +1,11 @@
-"""What public functions check of a run, runs or a path that they are given, in one place."""
+"""What public functions check of a run, runs, a Dataset or a path that they are given, in one place."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import xarray as xr
 
 from devexplore.errors import InvalidSpec
 
@@ -22,13 +24,23 @@ def require_run(source: object, or_what: str = "") -> None:
 
 def as_runs(source: "Run | Sequence[Run]") -> "list[Run]":
     """One run, or several, as a list. Raises ``InvalidSpec`` for no run, and for what is none."""
-    several = isinstance(source, Sequence) and not isinstance(source, str)
-    runs: list[Any] = list(source) if several else [source]
+    runs: list[Any] = [source]
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        runs = list(source)
     if not runs:
         raise InvalidSpec("expected at least one run, got none; give a Run: dx.open(…)")
     for run in runs:
         require_run(run)
     return runs
+
+
+def require_dataset(given: object, names: Sequence[str], what: str) -> None:
+    """Raise ``InvalidSpec`` unless this is a Dataset with variables of these names; ``what`` in words."""
+    if not isinstance(given, xr.Dataset):
+        raise InvalidSpec(f"expected {what}, got {type(given).__name__}")
+    lacking = [name for name in names if name not in given.variables]
+    if lacking:
+        raise InvalidSpec(f"expected {what}, got a Dataset without {', '.join(lacking)}")
 
 
 def as_path(given: object, what: str) -> Path:

@@ -261,7 +261,8 @@ def _step(step: Any) -> int:
         step = step.item()
     number = isinstance(step, int | float) and not isinstance(step, bool)
     if not number or not 0 < step < LAST_STEP or step != int(step):
-        shown = repr(step) if len(repr(step)) < 60 else type(step).__name__
+        beyond = isinstance(step, int) and abs(step) > 10**18  # too long to be read, or even written
+        shown = "a number beyond 10^18" if beyond else repr(step)
         raise InvalidSpec(f"a boundary lies at a positive whole number of training steps, got {shown}")
     return int(step)
 

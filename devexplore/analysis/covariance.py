@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from devexplore.arguments import require_dataset
 from devexplore.errors import InvalidSpec
 from devexplore.schema import CHAIN_OK
 
@@ -16,6 +17,7 @@ def loss_covariance(traces: xr.Dataset) -> xr.DataArray:
     Dims: sequence, position, other_sequence, other_position; units: those of the loss, squared. Chains that
     diverged are left out. Raises InvalidSpec: more than one checkpoint, or fewer than two draws left.
     """
+    require_dataset(traces, ("loss", "status"), "token traces, as run.dataset('token_traces') gives them")
     loss = traces["loss"].astype(np.float64)
     if "step" in loss.dims:
         raise InvalidSpec("a covariance is of one checkpoint: choose it, as in traces.sel(step=1000)")

@@ -182,7 +182,7 @@ def ranked_tokens(
 
 def chosen_reference(lifted: xr.Dataset, reference: str | None = None) -> str:
     """The predictor to compare with: the one asked for, else ``path``, else ``nearest``."""
-    if "target_log_prob" not in lifted:
+    if not isinstance(lifted, xr.Dataset) or "target_log_prob" not in lifted:
         raise InvalidSpec(
             "only a lift of a language run predicts tokens; for others use reference_distances(lifted)"
         )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from devexplore.arguments import require_dataset
 from devexplore.errors import InvalidSpec
 from devexplore.sampling.estimator import standard_error
 from devexplore.schema import CHAIN_OK, STEP
@@ -28,8 +29,9 @@ def llc_change(chains: xr.Dataset, first: int, last: int) -> LLCChange:
     taken draw by draw, with the standard error of ``sampling.estimator``: the larger of sd/√ESS and of the
     scatter of the chains' own means. Chains that diverged at either step are left out of both.
 
-    Raises InvalidSpec: a step that was not measured, chains without shared noise, none left.
+    Raises InvalidSpec: no chains, a step that was not measured, chains without shared noise, none left.
     """
+    require_dataset(chains, ("loss", "baseline", "status"), "chains, as run.dataset('chains') gives them")
     missing = [step for step in (first, last) if step not in chains[STEP].values]
     if missing:
         raise InvalidSpec(f"no chains at step {', '.join(map(str, missing))}; choose steps of chains['step']")

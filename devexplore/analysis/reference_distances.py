@@ -17,7 +17,7 @@ def reference_distances(lifted: xr.Dataset) -> xr.Dataset:
     Raises:
         InvalidSpec: for a lift of a language run (use ``read_form``).
     """
-    if "reference" not in lifted:
+    if not isinstance(lifted, xr.Dataset) or "reference" not in lifted:
         raise InvalidSpec(
             "this lift has no idealised predictors beside it; for a language run use read_form(lifted)"
         )

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from devexplore.arguments import require_dataset
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import nearest_in_log_time
 from devexplore.schema import LIFTED, NEAREST, PATH
@@ -48,6 +49,7 @@ def mixture(form: xr.Dataset, tolerance: float = NEGLIGIBLE) -> Mixture:
     """
     if not 0 <= tolerance < 1:
         raise InvalidSpec(f"tolerance must be from 0 to below 1, the summed |α| left out, got {tolerance}")
+    require_dataset(form, (), "a form, as find_forms gives it")
     if "checkpoint" not in form.coords or "weights" not in form:
         raise InvalidSpec(
             "expected a form, as find_forms gives it: weights(checkpoint) and the coordinate checkpoint; "

@@ -169,6 +169,37 @@ def test_a_broken_file_names_the_place_and_is_never_overwritten(run, text: str, 
     assert file.read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("deep.json", '{"format": "devexplore-boundaries", "version": 1, "boundary": ' + "[" * 99_999),
+        ("deep.toml", 'format = "devexplore-boundaries"\nversion = 1\nboundary = ' + "[" * 99_999),
+        ("half.json", '{"format": "devexplore-boundaries", "version": 1, "first_stage_note": "\\ud800"}'),
+        ("huge.toml", 'format = "devexplore-boundaries"\nversion = 1\n[[boundary]]\nstep = ' + "9" * 400),
+    ],
+)
+def test_files_made_to_break_a_reader_are_refused_by_name(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SchemaError, match=name):
+        Boundaries.from_file(tmp_path / name)
+
+
+def test_files_as_windows_editors_write_them_are_read(tmp_path: Path) -> None:
+    for file in (THREE.to_file(tmp_path / "b.toml"), THREE.to_file(tmp_path / "b.json")):
+        file.write_text(file.read_text(encoding="utf-8"), encoding="utf-8-sig")
+        assert Boundaries.from_file(file) == THREE
+
+
+def test_text_that_utf8_cannot_hold_is_refused_before_it_reaches_a_file() -> None:
+    for change in (
+        lambda: THREE.annotate("\ud800", step=900),
+        lambda: THREE.name_stage(1, "\udcff"),
+        lambda: Boundaries((), "", "\ud800"),
+    ):
+        with pytest.raises(InvalidSpec, match="UTF-8"):
+            change()
+
+
 def test_other_kinds_of_files_and_what_is_no_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSpec, match=r"\.toml or \.json"):
         THREE.to_file(tmp_path / "boundaries.yaml")
@@ -222,6 +253,43 @@ def test_resetting_goes_back_to_the_candidates_and_keeps_the_file_beside(run: dx
     assert kept == run.path / "annotations.before.toml"
     assert Boundaries.from_file(kept) == THREE
     assert dx.boundaries(run) == proposed
+
+
+def test_resetting_again_overwrites_nothing_that_was_kept_before(run: dx.Run) -> None:
+    kept = []
+    for steps in ([100], [200], [300]):
+        dx.save_boundaries(run, steps)
+        kept.append(dx.reset_boundaries(run))
+    names = ["annotations.before.toml", "annotations.before-2.toml", "annotations.before-3.toml"]
+    assert [file.name for file in kept] == names
+    assert [Boundaries.from_file(file).steps for file in kept] == [(100,), (200,), (300,)]
+
+
+def test_plain_steps_are_boundaries_of_the_users_own(run: dx.Run) -> None:
+    chosen = Boundaries([350, np.int64(8200)])
+    assert chosen == Boundaries((Boundary(350, "added"), Boundary(8200, "added")))
+    assert Boundaries(np.array([350.0, 8200.0])) == chosen
+    dx.save_boundaries(run, [350, 8200])
+    assert dx.boundaries(run) == chosen
+
+
+@pytest.mark.parametrize(
+    "given", [350, None, "350", [350, "late"], [8200, 350], [2**53], [10**5000], [-(10**9)]]
+)
+def test_what_holds_no_steps_makes_no_boundaries(given, run: dx.Run) -> None:
+    for make in (Boundaries, lambda steps: dx.save_boundaries(run, steps)):
+        with pytest.raises(InvalidSpec):
+            make(given)
+    assert not (run.path / "annotations.toml").exists()
+
+
+def test_boundaries_outside_the_curve_are_left_out_and_named(run: dx.Run) -> None:
+    stages = dx.find_stages(run, boundaries=[3000, 14_000, 20_000])
+    assert stages["end"].values.tolist() == [3000, 14_000]
+    assert stages.attrs["note"].endswith("not between the steps 0 and 14000, and left out: 14000, 20000")
+    for wrong in (["late"], object(), [np.nan]):
+        with pytest.raises(InvalidSpec, match="boundaries"):
+            dx.find_stages(run, boundaries=wrong)
 
 
 def test_a_run_that_cannot_be_written_keeps_them_in_the_users_folder(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import devexplore as dx
 from devexplore.analysis import essential_dynamics
 from devexplore.analysis.agreement import agreement
 from devexplore.analysis.milestones import find_milestones
@@ -168,6 +169,22 @@ def test_without_a_run_the_axis_ends_with_the_intervals():
     assert np.log1p([found.attrs["first_step"], found.attrs["last_step"]]) == pytest.approx([5, 9])
     with pytest.raises(InvalidSpec, match="a: expected step, lower, upper"):
         agreement({"a": xr.Dataset({"end": ("stage", [1.0])}), "b": intervals((7, 9))})
+    with pytest.raises(InvalidSpec, match="a: expected step, lower, upper"):
+        agreement({"a": [1.0], "b": intervals((7, 9))})  # pyright: ignore[reportArgumentType]
+
+
+def test_a_text_is_no_list_of_curves_and_a_curve_is_not_compared_with_itself():
+    whole = dx.open("deep_linear")
+    with pytest.raises(InvalidSpec, match=r"names such as \['llc', 'loss'\], got the text 'llc'"):
+        agreement(whole, "llc")
+    with pytest.raises(InvalidSpec, match="loss and test_loss are the same curve of deep_linear"):
+        agreement(whole, ["loss", "llc", "test_loss"])
+
+
+def test_curves_without_boundaries_reach_from_zero_to_zero():
+    none = intervals()
+    ends = agreement({"a": none, "b": none}).attrs
+    assert [np.copysign(1, ends[name]) for name in ("first_step", "last_step")] == [1, 1]
 
 
 def test_intervals_that_are_none_and_boundaries_outside_the_ends_are_refused():
