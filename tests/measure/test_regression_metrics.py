@@ -19,7 +19,8 @@ from devexplore.measure.regression_metrics import (
     regression_metrics,
 )
 from devexplore.measure.regression_structure import regression_structure
-from devexplore.systems.regression import PRESETS, Regression, RegressionTransformer, ridge_predictions
+from devexplore.systems.regression import PRESETS, Regression, RegressionTransformer
+from devexplore.systems.regression_ideals import ridge_predictions
 
 NOWHERE = Path("no-such-run")
 
@@ -77,6 +78,21 @@ def test_dmmse_is_an_ideal_only_of_a_finite_pool_of_tasks():
     assert found["distance_to_dmmse"].values == 0
     assert found["distance_to_ridge"].values > 0.1
     assert "distance_to_dmmse" not in regression_behaviour(system_of(), predicted, held_out, 5)
+
+
+def test_ideals_are_those_of_the_run_and_the_samples_that_are_asked_about():
+    """Whatever was asked before: two pools of tasks, two seeds, two sets of samples, and the first again."""
+    few, many = system_of(tasks=2), system_of(tasks=50)
+    first, second = (few.pool(100, seed, held_out=True) for seed in (0, 1))
+    for system, held_out, seed in (
+        (few, first, 0),
+        (many, first, 0),
+        (few, second, 0),
+        (few, first, 1),
+        (few, first, 0),
+    ):
+        predicted = system.reference("dmmse", held_out, "predictions", seed)
+        assert regression_behaviour(system, predicted, held_out, seed)["distance_to_dmmse"].values == 0
 
 
 def test_a_score_of_the_middle_is_there_even_with_a_single_example():

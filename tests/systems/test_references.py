@@ -16,7 +16,8 @@ from devexplore.systems.bigrams import PRIOR_PAIRS, bigram_log_probs, unigram_lo
 from devexplore.systems.deep_linear import PRESETS as DEEP_LINEAR
 from devexplore.systems.deep_linear import DeepLinear
 from devexplore.systems.regression import PRESETS as REGRESSION
-from devexplore.systems.regression import Regression, dmmse_predictions, ridge_predictions
+from devexplore.systems.regression import Regression
+from devexplore.systems.regression_ideals import dmmse_predictions, ridge_predictions
 from devexplore.systems.superposition import Superposition, SuperpositionSpec
 
 NOWHERE = Path("no-such-run")

@@ -14,7 +14,8 @@ from devexplore.measure.superposition_metrics import superposition_metrics
 from devexplore.systems.deep_linear import PRESETS as DEEP_LINEAR
 from devexplore.systems.deep_linear import DeepLinear
 from devexplore.systems.regression import PRESETS as REGRESSION
-from devexplore.systems.regression import Regression, ridge_predictions
+from devexplore.systems.regression import Regression
+from devexplore.systems.regression_ideals import ridge_predictions
 from devexplore.systems.superposition import Superposition, SuperpositionSpec
 
 NOWHERE = Path("no-such-run")
