@@ -1,8 +1,6 @@
-"""What public functions check of a run, runs, a Dataset or a path that they are given, in one place."""
+"""What public functions check of a run, of runs and of a Dataset that they are given, in one place."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -41,20 +39,3 @@ def require_dataset(given: object, names: Sequence[str], what: str) -> None:
     lacking = [name for name in names if name not in given.variables]
     if lacking:
         raise InvalidSpec(f"expected {what}, got a Dataset without {', '.join(lacking)}")
-
-
-def as_path(given: object, what: str) -> Path:
-    """A path; ``what`` says in words what lies there. Raises ``InvalidSpec`` for what can be none."""
-    if not isinstance(given, str | os.PathLike):
-        raise InvalidSpec(f"expected {what} as text or a pathlib.Path, got {type(given).__name__}")
-    if "\0" in str(given):
-        raise InvalidSpec(f"expected {what}, got a name with the character NUL: {str(given)!r}")
-    return Path(given)
-
-
-def is_there(path: Path) -> bool:
-    """Whether anything lies there; nothing can at a name that is longer than the file system allows."""
-    try:
-        return path.exists()
-    except OSError:
-        return False

@@ -14,9 +14,9 @@ from typing import Any, Final
 import platformdirs
 import xarray as xr
 
-from devexplore.arguments import as_path, is_there
 from devexplore.checkpoints import LocalCheckpoints
 from devexplore.errors import CheckpointNotFound, NotMeasured, NotWritable, RunNotFound, SchemaError
+from devexplore.paths import as_path, is_there
 from devexplore.schema import (
     ANNOTATIONS_FILE,
     CHECKPOINTS_FOLDER,

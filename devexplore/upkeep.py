@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from devexplore.errors import CheckpointNotFound, DamagedStore, DevexploreError, StoreConflict
+from devexplore.errors import CheckpointNotFound, DamagedStore, DevexploreError, NotWritable, StoreConflict
+from devexplore.paths import is_there
 from devexplore.run import open_run
 from devexplore.schema import (
     ANNOTATIONS_FILE,
@@ -55,21 +56,25 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     """Copy a run without what can be computed again (outputs) or was only needed to go on training.
 
     The copy holds run.json, the tokenizer, the training log, the user's annotations, the checkpoints and one
-    zip file with the measurements. Raises StoreConflict if ``out`` exists and is not empty.
+    zip file with the measurements. Raises StoreConflict if ``out`` exists and is not empty, NotWritable if it
+    cannot be made.
     """
     run = open_run(path)
-    if out.exists() and not out.is_dir():
+    if is_there(out) and not out.is_dir():
         raise StoreConflict(f"{out} is a file; choose another folder with --out")
     if run.recipe.get("finished") is False:
         raise StoreConflict(f"{run.path} is still to be trained to its end; train it first, then pack it")
-    if out.exists() and any(out.iterdir()):
+    if is_there(out) and any(out.iterdir()):
         raise StoreConflict(f"{out} exists and is not empty; choose another folder with --out")
     if out.resolve().is_relative_to(run.path.resolve()):
         raise StoreConflict(f"{out} lies inside the run itself; choose a folder outside it with --out")
     damaged = check_run(path)
     if damaged:
         raise DamagedStore(f"{damaged[0]}; `devexplore check {run.path}` names all; repair it before packing")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(f"{out}: cannot make this folder ({error.strerror}); choose another") from error
     recipe = json.loads((run.path / RUN_FILE).read_text(encoding="utf-8")) | {"name": out.resolve().name}
     (out / RUN_FILE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for name in (TOKENIZER_FILE, TRAINING_LOG):

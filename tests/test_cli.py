@@ -163,6 +163,12 @@ def test_training_into_another_run_or_a_file_is_one_line_and_changes_nothing(
     assert contents(tmp_path) == before
 
 
+def test_a_folder_whose_name_is_too_long_is_one_line(refused, measured_run, tmp_path: Path):
+    long = tmp_path / ("x" * 300)
+    for words in (["train", "deep-linear"], ["pack", measured_run("deep_linear")]):
+        assert "File name too long" in refused(*words, "--out", long)
+
+
 def test_a_text_source_that_is_not_there_is_one_line_and_makes_no_folder(refused, tmp_path: Path):
     words = ("train", "language", "--out", tmp_path / "run", "--set", f"text=folder:{tmp_path / 'gone'}")
     assert "no such folder of text files" in refused(*words)

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from devexplore.arguments import as_path, require_run
+from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, NotWritable, SchemaError
+from devexplore.paths import as_path
 from devexplore.schema import BOUNDARIES_FORMAT, BOUNDARIES_VERSION, LAST_STEP
 
 if TYPE_CHECKING:

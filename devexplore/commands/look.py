@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devexplore import schema
-from devexplore.arguments import is_there
 from devexplore.errors import InvalidSpec, RunNotFound, StoreConflict
+from devexplore.paths import is_there
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from devexplore.arguments import as_path, is_there
 from devexplore.errors import NotWritable, RunNotFound, SchemaError, StoreConflict
 from devexplore.importers.read_table import Table, read_table
+from devexplore.paths import as_path, is_there
 from devexplore.run import Run, open_run
 from devexplore.schema import FORMAT, FORMAT_VERSION, LLC, RUN_FILE, STORE_FOLDER, TABLE
 from devexplore.store import Store, Variable, provenance

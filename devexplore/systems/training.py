@@ -30,6 +30,7 @@ from tqdm import tqdm
 from devexplore import schema
 from devexplore.checkpoints.local import save_checkpoint
 from devexplore.errors import NotWritable, SchemaError, StoreConflict, TrainingDiverged
+from devexplore.paths import is_there
 from devexplore.systems.base import System, is_whole, require
 
 SAVE_EVERY_SECONDS = 30.0
@@ -201,7 +202,7 @@ def _claim_folder(
         **system.recipe(),
     }
     path = out / schema.RUN_FILE
-    if path.exists():
+    if is_there(path):
         try:
             recipe = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
@@ -217,9 +218,9 @@ def _claim_folder(
                 f"{out} holds another run (different {', '.join(differ)}); choose another folder with --out"
             )
         return recipe
-    if out.exists() and not out.is_dir():
+    if is_there(out) and not out.is_dir():
         raise StoreConflict(f"{out} is a file; choose a folder with --out")
-    if out.exists():
+    if is_there(out):
         # Only the files of a training killed as it began may lie here: they are those we are about to write.
         files = system.files()
         ours = {name for name, text in files.items() if _holds(out / name, text)}
