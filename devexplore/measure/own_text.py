@@ -8,12 +8,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from devexplore.arguments import as_path, is_there, require_run
+from devexplore.arguments import require_run
 from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec
 from devexplore.measure.pipeline import Progress
 from devexplore.measure.prompts import Prompt, padded, token_rows
 from devexplore.measure.subject import Subject
+from devexplore.paths import as_path, is_there
 from devexplore.run import Run
 from devexplore.schema import STEP
 from devexplore.stats.token_classes import PADDING
