@@ -10,6 +10,7 @@ from devexplore.analysis.clock import NAMES, Time, clock
 from devexplore.analysis.function_gram import function_gram
 from devexplore.analysis.plane_vertices import plane_names, vertex_table
 from devexplore.analysis.walk import walk_table
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import (
     CrossValidation,
@@ -74,8 +75,7 @@ def essential_dynamics(
         InvalidSpec: for an unknown time, a bandwidth <= 0, or repeated steps.
         SchemaError: for outputs that hold NaN or infinity.
     """
-    if not isinstance(n_components, int | np.integer) or isinstance(n_components, bool) or n_components < 1:
-        raise InvalidSpec(f"n_components must be a whole number of at least 1, got {n_components!r}")
+    whole_number("n_components", n_components, 1)
     if not 0 <= min_persistence < 1:
         raise InvalidSpec(f"min_persistence must be in [0, 1), got {min_persistence}")
     clock(np.zeros(1), np.zeros((1, 1)), time)  # an unknown time is told before outputs are read

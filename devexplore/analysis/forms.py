@@ -14,6 +14,7 @@ from devexplore.analysis.plane_vertices import plane_names
 from devexplore.analysis.requirements import hashes, require_dynamics
 from devexplore.analysis.thinning import spread_rows
 from devexplore.analysis.walk import walk_model
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import Agreement, CommonCusps, Turns, plane_pairs
 from devexplore.stats.gram import affine_weights
@@ -172,8 +173,7 @@ def _check(tolerance: float, min_turn: float, max_p: float, n_surrogates: int, s
     if not 0 < max_p <= 1:
         raise InvalidSpec(f"max_p must be in (0, 1], got {max_p}")
     for name, value in (("n_surrogates", n_surrogates), ("seed", seed)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
-            raise InvalidSpec(f"{name} must be a whole number of at least 0, got {value!r}")
+        whole_number(name, value, 0)
     if n_surrogates < 1 / max_p - 1:
         raise InvalidSpec(
             f"with {n_surrogates} surrogates no p-value can be below {1 / (1 + n_surrogates):.3g}; "

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from devexplore.analysis.function_gram import feature_blocks
 from devexplore.analysis.one_space import one_space
 from devexplore.arguments import as_runs
-from devexplore.errors import InvalidSpec
+from devexplore.checks import whole_number
 from devexplore.schema import SKETCHED, STEP
 from devexplore.stats.gram import gram_matrix, gram_pca
 
@@ -59,8 +59,7 @@ def joint_dynamics(
         SchemaError: for outputs that hold NaN or infinity.
     """
     runs = as_runs(runs)
-    if n_components < 1:
-        raise InvalidSpec(f"n_components must be at least 1, got {n_components}")
+    whole_number("n_components", n_components, 1)
     space = one_space(runs, kind, references)
     names, outputs, predictors = space.names, space.outputs, space.predictors
     count = sum(output.sizes[STEP] for output in outputs)
