@@ -81,11 +81,11 @@ def boundary_traces(
         words = f"boundary at step {at:,.0f}" + (", chosen by hand" if own else "")
         words += f"<br>90 %: {step_label(lower)}–{step_label(upper)}" if known else ""
         x = float(log_step(np.array(at)))
+        y = low + (BAR + LANE * max(lane, 0)) * (high - low)  # hovering tells of the points of a line only
         line = {"color": theme.ink, "width": 1, "dash": "dash" if own else "dot"}
-        traces.append(_mark([x, x], [low, high], words, "boundary", line))
+        traces.append(_mark([x, x, x], [low, y, high], words, "boundary", line))
         if known:
             ends = log_step(np.array([lower, upper])).tolist()
-            y = low + (BAR + LANE * lane) * (high - low)
             traces.append(_mark(ends, [y, y], words, "interval", {"color": theme.ink, "width": 4}))
     return traces
 
@@ -126,6 +126,6 @@ def _lanes(stages: xr.Dataset) -> list[int]:
 
 def _mark(x: list[float], y: list[float], words: str, layer: str, line: dict[str, Any]) -> go.Scatter:
     return go.Scatter(
-        x=x, y=y, mode="lines", line=line, text=[words] * 2, hovertemplate="%{text}<extra></extra>",
+        x=x, y=y, mode="lines", line=line, text=[words] * len(x), hovertemplate="%{text}<extra></extra>",
         meta={"layer": layer},
     )  # fmt: skip

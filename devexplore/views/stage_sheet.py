@@ -10,7 +10,7 @@ from devexplore.views.axes import shorten, step_label
 from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.sheet import WIDTH, Box, domains, sheet
 from devexplore.views.sheet import foot as write_foot
-from devexplore.views.stage_bands import boundary_traces
+from devexplore.views.stage_bands import boundary_traces, chosen_by_hand, lanes_height
 from devexplore.views.stages import StageMark
 from devexplore.views.style import FONT, TYPE_WORDS, Theme
 
@@ -33,17 +33,21 @@ def stage_sheet(
     foot: str = "",
 ) -> go.Figure:
     """Panels over log-steps, one below the other; vertical lines are boundaries, the bars on them their 90 %
-    intervals. Below, one row a stage."""
+    intervals, below the curves. Below, one row a stage."""
     table_height = _ROW * (len(marks) + 1) + 8
     top = 104
     figure = sheet(top + 262 * len(panels) + table_height + 36, theme, title, said)
+    share = lanes_height(stages)
     for i, panel in enumerate(panels):
+        low, high = panel.range
+        panel = panel._replace(range=(low - (high - low) * share / (1 - share), high))  # room for the bars
         draw_panel(figure, panel, Box(70, top + 262 * i, WIDTH - 110, 190), i + 1, marks, last_step, theme)
         for mark in boundary_traces(stages, theme, *panel.range):
             figure.add_trace(mark.update(xaxis=f"x{i + 1}", yaxis=f"y{i + 1}"))
     across, up = domains(figure, Box(16, top + 262 * len(panels), WIDTH - 32, table_height))
     figure.add_trace(_table(stages, marks, theme).update(domain={"x": across, "y": up}))
-    write_foot(figure, foot, theme)
+    own = "Dashed lines: boundaries chosen by hand." if any(chosen_by_hand(stages)) else ""
+    write_foot(figure, f"{foot} {own}".strip(), theme)
     return figure
 
 

@@ -155,6 +155,8 @@ def test_the_sheet_of_stages_has_a_row_a_stage_and_marks_boundaries_with_their_i
     assert [trace.x[0] for trace in layer(figure, "boundary")] == log_step(np.array([100, 1000])).tolist()
     (interval,) = layer(figure, "interval")
     assert np.allclose(interval.x, log_step(np.array([80, 130])))
+    assert figure.layout.yaxis.range[0] < interval.y[0] < 0.0  # below the curves
+    assert "Dashed lines: boundaries chosen by hand." in notes(figure)
     (table,) = (trace for trace in figure.data if trace.type == "table")
     columns = table.cells["values"]
     assert list(columns[0]) == ["<b>S1</b>", "<b>S2</b>", "<b>S3</b>"]

@@ -265,7 +265,7 @@ def test_boundaries_are_lines_over_all_rows_with_bars_over_their_intervals_below
         for kind in ("boundary", "interval")
     )
     np.testing.assert_allclose([line.x[0] for line in lines], log_step(np.array([100, 200, 1000, 2000])))
-    assert all(line.y == (0, 1) for line in lines)
+    assert all((min(line.y), max(line.y)) == (0, 1) for line in lines)
     np.testing.assert_allclose(
         [bar.x for bar in bars], log_step(np.array([[80, 150], [90, 300], [1500, 2500]]))
     )
