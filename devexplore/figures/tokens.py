@@ -9,11 +9,12 @@ from plotly.graph_objects import Figure
 from devexplore.analysis.labelled_losses import PLACE, labelled_losses
 from devexplore.analysis.learning_groups import when_learned
 from devexplore.analysis.token_rankings import By, most_changed
-from devexplore.analysis.tokens import loss_change, loss_history
+from devexplore.analysis.tokens import change_between, loss_change, loss_history
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.figures.gather import loaded, staged
+from devexplore.geometry import nearest_in_log_time
 from devexplore.run import Run
-from devexplore.schema import LOSSES, PROBE
+from devexplore.schema import LOSSES, PROBE, STEP
 from devexplore.views.learning import learning_figure
 from devexplore.views.stage_texts import stage_texts
 from devexplore.views.style import THEMES, ThemeName
@@ -36,7 +37,8 @@ def token_changes(
 
     What the paper shows in its figure 4 (Hoogland et al. 2024): red, the loss fell; blue, it rose. Hovering
     tells the number. A run that reads no text shows its positions instead, each sequence of the probe in a
-    line of its own, or, of more than eight, their mean.
+    line of its own, or, of more than eight, their mean. A stage between two checkpoints, both ends of which
+    have the same one nearest, has no change of its own: it is left out and named below.
 
     Args:
         source: a run, or the losses of your own text (``dx.token_losses``), then with
@@ -44,7 +46,8 @@ def token_changes(
         sequence: which text; None: the one whose losses changed most over all stages together.
         stages: of ``dx.find_stages`` (None: the run's).
 
-    Raises ``NotMeasured`` without token losses, ``InvalidSpec`` for an unknown sequence, or without the run.
+    Raises ``NotMeasured`` without token losses, ``InvalidSpec`` for an unknown sequence, without the run, or
+    where no stage has two checkpoints.
     """
     whose = run if isinstance(source, xr.Dataset) else source
     if whose is None:
@@ -53,8 +56,14 @@ def token_changes(
         )
     losses = _token_losses(source).load()
     found = staged(whose, stages, theme)
-    steps = [(mark.start, mark.end) for mark in found.marks]
-    changes = [loss_change(losses.to_dataset(name="token_loss"), *ends).transpose(*PLACE) for ends in steps]
+    steps = np.array([(mark.start, mark.end) for mark in found.marks], dtype=np.float64)
+    ends = nearest_in_log_time(losses[STEP].values, steps)[..., 0]
+    marks = [mark for mark, (start, end) in zip(found.marks, ends, strict=True) if start != end]
+    if not marks:
+        raise InvalidSpec(
+            f"no stage has token losses at two checkpoints; they are measured at {losses.sizes[STEP]}"
+        )
+    changes = [change_between(losses, *pair).transpose(*PLACE) for pair in ends if pair[0] != pair[1]]
     if "target_text" in losses.coords:
         size = np.sum([np.nansum(np.abs(change.values), axis=1) for change in changes], axis=0)
         chosen = int(losses["sequence"].values[size.argmax()]) if sequence is None else sequence
@@ -65,7 +74,10 @@ def token_changes(
     else:
         changes, note = _as_text(changes, loaded(whose, PROBE))
         note = f"{note} {found.said}"
-    return stage_texts(changes, found.marks, found.theme, note)
+    lacking = [mark.name for mark in found.marks if mark not in marks]
+    if lacking:
+        note += f" Left out, as token losses were measured at one checkpoint alone: {', '.join(lacking)}."
+    return stage_texts(changes, marks, found.theme, note)
 
 
 def token_rankings(

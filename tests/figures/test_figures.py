@@ -134,9 +134,9 @@ def test_k_gons_are_the_columns_of_the_weights(measured_run):
 
 def test_token_changes_have_one_row_a_stage_and_read_as_the_probe(measured_run):
     run = dx.open(measured_run("language"))
-    stages = dx.find_stages(run, boundaries=[2, 4])
+    stages = dx.find_stages(run, boundaries=[2])  # token losses are at steps 0, 1 and 6
     html = dx.figures.token_changes(run, 0, stages=stages)
-    assert html.count('class="flow"') == stages.sizes["stage"] == 3
+    assert html.count('class="flow"') == stages.sizes["stage"] == 2
     change = dx.loss_change(run, stage=stages.isel(stage=1))
     said = f"{float(change[0, 0]):+.2f} nats".replace("-", "−")
     assert html.split('class="flow"')[2].count(said) >= 1
@@ -144,18 +144,30 @@ def test_token_changes_have_one_row_a_stage_and_read_as_the_probe(measured_run):
         dx.figures.token_changes(run, 999, stages=stages)
 
 
+def test_a_stage_between_two_checkpoints_is_left_out_of_token_changes_by_name(measured_run):
+    run = dx.open(measured_run("language"))
+    html = dx.figures.token_changes(run, 0, stages=dx.find_stages(run, boundaries=[2, 4]))
+    assert html.count('class="flow"') == 2
+    assert "measured at one checkpoint alone: S3." in html
+    losses = run.dataset("losses").isel(step=[0])
+    with pytest.raises(
+        InvalidSpec, match="no stage has token losses at two checkpoints; they are measured at 1"
+    ):
+        dx.figures.token_changes(losses, run=run)
+
+
 def test_positions_of_regression_stand_in_for_tokens(measured_run):
     run = dx.open(measured_run("regression"))
-    html = dx.figures.token_changes(run, stages=dx.find_stages(run, boundaries=[3]))
+    html = dx.figures.token_changes(run, stages=dx.find_stages(run, boundaries=[2]))
     assert html.count("> 4 </span>") == 2
     assert "means of" in html
 
 
 def test_rankings_of_a_stage_that_is_not_there_name_those_that_are(measured_run):
     run = dx.open(measured_run("language"))
-    stages = dx.find_stages(run, boundaries=[3])
+    stages = dx.find_stages(run, boundaries=[2])
     figure = dx.figures.token_rankings(run, "S2", by="position", stages=stages, n=3)
-    near = dx.loss_change(run, 3, 6).attrs["step_from"]
+    near = dx.loss_change(run, 2, 6).attrs["step_from"]
     assert figure.layout.title.text == f"Change of loss, step {near} to 6"
     with pytest.raises(InvalidSpec, match="no stage 'S9' among S1, S2"):
         dx.figures.token_rankings(run, "S9", stages=stages)
