@@ -67,17 +67,18 @@ def ramp(place: int, count: int, theme: Theme) -> str:
 
 def part_styles(names: Sequence[str], theme: Theme) -> list[LineStyle]:
     """A line for each part. Where parts belong to layers: warm for those of the first, cool for the second's,
-    grey for others, by shade and dash within; otherwise from early to late."""
-    layers = [_layer(name) for name in names]
+    grey for others, by shade and dash within; otherwise from early to late, by dash where a colour returns."""
+    layers, dashes = [_layer(name) for name in names], list(_DASHES)
     if not any(layers):
-        return [LineStyle(ramp(i, len(names), theme)) for i in range(len(names))]
+        colours = [ramp(i, len(names), theme) for i in range(len(names))]
+        returns = [colours[:i].count(colour) for i, colour in enumerate(colours)]
+        return [LineStyle(c, dashes[n % len(dashes)]) for c, n in zip(colours, returns, strict=True)]
     shades = {"1": theme.warm, "2": theme.cool}
     styles = []
     for i, layer in enumerate(layers):
         options, place = shades.get(layer, theme.undecided), layers[:i].count(layer)
-        styles.append(
-            LineStyle(options[place % len(options)], list(_DASHES)[place // len(options) % len(_DASHES)])
-        )
+        dash = dashes[place // len(options) % len(dashes)]
+        styles.append(LineStyle(options[place % len(options)], dash))
     return styles
 
 

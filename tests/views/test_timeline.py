@@ -235,6 +235,13 @@ def test_the_key_says_what_parts_have_in_common_once(dim, labels, key):
     assert [shown(line) for line in row.key] == key
 
 
+@pytest.mark.parametrize("count", [1, 5, 6, 13, 16])
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_no_two_parts_of_a_strip_look_the_same(count, theme):
+    row = strip_row(xr.DataArray(np.ones((2, count)), {"step": [0, 1]}, ("step", "mode"), name="a"), theme)
+    assert len({(trace.line.color, trace.line.dash) for trace in row.traces}) == count
+
+
 def test_the_page_scrolls_rather_than_squeeze_what_stands_beside_a_row(losses):
     few, many = [strip_row(heads(), LIGHT)], [strip_row(heads(2, 8), LIGHT)]
     assert len(many[0].key) == 4
