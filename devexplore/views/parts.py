@@ -67,16 +67,16 @@ def ramp(place: int, count: int, theme: Theme) -> str:
 
 def part_styles(names: Sequence[str], theme: Theme) -> list[LineStyle]:
     """A line for each part. Where parts belong to layers: warm for those of the first, cool for the second's,
-    grey for others, by shade and dash within; otherwise from early to late, by dash where a colour returns."""
+    grey for others, by shade and dash within; otherwise from early to late, a colour that returns dashed."""
     layers, dashes = [_layer(name) for name in names], list(_DASHES)
     if not any(layers):
         colours = [ramp(i, len(names), theme) for i in range(len(names))]
         returns = [colours[:i].count(colour) for i, colour in enumerate(colours)]
         return [LineStyle(c, dashes[n % len(dashes)]) for c, n in zip(colours, returns, strict=True)]
-    shades = {"1": theme.warm, "2": theme.cool}
+    shades = [{"1": theme.warm, "2": theme.cool}.get(layer, theme.undecided) for layer in layers]
     styles = []
-    for i, layer in enumerate(layers):
-        options, place = shades.get(layer, theme.undecided), layers[:i].count(layer)
+    for i, options in enumerate(shades):
+        place = shades[:i].count(options)
         dash = dashes[place // len(options) % len(dashes)]
         styles.append(LineStyle(options[place % len(options)], dash))
     return styles

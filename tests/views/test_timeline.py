@@ -240,6 +240,8 @@ def test_the_key_says_what_parts_have_in_common_once(dim, labels, key):
 def test_no_two_parts_of_a_strip_look_the_same(count, theme):
     row = strip_row(xr.DataArray(np.ones((2, count)), {"step": [0, 1]}, ("step", "mode"), name="a"), theme)
     assert len({(trace.line.color, trace.line.dash) for trace in row.traces}) == count
+    deep = strip_row(heads(4, 4), theme)
+    assert len({(trace.line.color, trace.line.dash) for trace in deep.traces}) == 16
 
 
 def test_the_page_scrolls_rather_than_squeeze_what_stands_beside_a_row(losses):
