@@ -23,11 +23,11 @@ def test_what_is_no_whole_number_is_named_with_what_was_expected(value) -> None:
 @pytest.mark.parametrize("value", [0, 0.0, np.float32(0), xr.DataArray(0.0)])
 def test_a_least_number_may_be_reached_and_one_to_be_above_not(value) -> None:
     assert finite_number("x", value, 0) == 0.0
-    with pytest.raises(InvalidSpec, match="^x must be a finite number above 0, got "):
+    with pytest.raises(InvalidSpec, match=r"^x must be a finite number above 0, got "):
         finite_number("x", value, above=0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, "1", None, True, 1j, [1.0]])
 def test_what_is_no_finite_number_is_named(value) -> None:
-    with pytest.raises(InvalidSpec, match="^x must be a finite number, got "):
+    with pytest.raises(InvalidSpec, match=r"^x must be a finite number, got "):
         finite_number("x", value)
