@@ -5,7 +5,7 @@ few hundred bytes a change. The viewers know only their data and the bus, so a s
 beyond that one message, no server.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import param
 from panel.custom import JSComponent
 from panel.viewable import Child
 
+from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
 from devexplore.views.style import css_variables
 
@@ -37,8 +38,21 @@ class Viewer(JSComponent):
     payload = param.String("", doc="What to draw, or {'message': …} saying what would measure it.")
     progress = param.String("", doc="JSON of a running computation; empty when none runs.")
     bus = param.String("", doc="Name of the page's bus in the browser.")
+    pane = param.String("", doc="The pane's name, as in the Selection.")
+    title = param.String("", doc="What it is called on the page.")
+    tabbed = param.Boolean(False, doc="Whether it shares its place with others, whose tab says what it is.")
 
     __abstract = True
+
+    asked: Callable[[int, str, Mapping[str, Any]], None]
+    """Called with the number of a question, its name and its values, when the browser asks."""
+
+    def _handle_msg(self, data: Mapping[str, Any]) -> None:
+        self.asked(int(data["number"]), str(data["question"]), dict(data["values"]))
+
+    def answer(self, number: int, value: Any, error: str = "") -> None:
+        """What was asked as ``number``, or why it cannot be answered."""
+        self._send_msg({"answer": number, "value": encode(value), "error": error})
 
 
 class Timeline(Viewer):
@@ -69,19 +83,25 @@ class Shell(JSComponent):
 
     payload = param.String("", doc="The run: name, description, steps, stages, loss.")
     state = param.String("", doc="The Selection at the start, as JSON.")
+    tabs = param.List([], doc="Name and title of each pane that shares a place with others.")
     query = param.String("", doc="The Selection as a URL query; the browser shows it in its address.")
     bus = param.String("", doc="Name of the page's bus in the browser.")
     timeline = Child(doc="Pane.")
     trajectory = Child(doc="Pane.")
     tokens = Child(doc="Pane.")
+    forms = Child(doc="Pane.")
+    behaviour = Child(doc="Pane.")
+    chains = Child(doc="Pane.")
+    landscape = Child(doc="Pane.")
+    compare = Child(doc="Pane.")
 
     _esm = script("bus", "pane", "player", "shell")
     _stylesheets: ClassVar[list[str]] = [css_variables(), *sheet("common", "shell")]
 
-    def __init__(self, selection: Selection, **params: Any) -> None:
+    def __init__(self, selection: Selection, panes: Mapping[str, Viewer], **params: Any) -> None:
         self._selection = selection
         self._heard: dict[str, Any] = {}
-        super().__init__(state=selection.to_json(), query=selection.query(), **params)
+        super().__init__(state=selection.to_json(), query=selection.query(), **panes, **params)
         selection.param.watch(self._tell, list(selection.state()))
 
     def _handle_msg(self, data: Mapping[str, Any]) -> None:

@@ -5,9 +5,11 @@ pass at every checkpoint on first opening, and forms some seconds more: each is 
 that a page can poll.
 """
 
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -25,6 +27,9 @@ from devexplore.analysis.trust import trust, trust_of_components
 from devexplore.errors import DevexploreError
 from devexplore.measure import ensure_outputs
 from devexplore.run import Run, open_run
+
+MOST_ANSWERS = 64
+"""Answers that are kept of each run."""
 
 READ_ERRORS = (DevexploreError, OSError, ValueError, KeyError, RuntimeError)
 """What reading a run that changes or breaks while it is open can raise: the page says so and stays alive."""
@@ -64,6 +69,7 @@ class DerivedRun:
         self._pool = pool
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
+        self._questions: OrderedDict[str, None] = OrderedDict()
 
     def group(self, name: str) -> xr.Dataset | None:
         """A measured group, loaded; None when it was not measured."""
@@ -156,6 +162,23 @@ class DerivedRun:
     def start(self) -> tuple[Job, Job]:
         """Both jobs, running from now on if they were not yet."""
         return self.stages, self.dynamics
+
+    def answer(
+        self,
+        pane: str,
+        question: str,
+        values: Mapping[str, Any],
+        work: "Callable[[DerivedRun, Mapping[str, Any]], Any]",
+    ) -> Job:
+        """The answer to a question with these values; the same question is worked out once."""
+        name = json.dumps([pane, question, values], sort_keys=True)
+        job = self._job(name, lambda _: work(self, values))
+        with self._lock:
+            self._questions[name] = None
+            self._questions.move_to_end(name)
+            while len(self._questions) > MOST_ANSWERS:
+                self._jobs.pop(self._questions.popitem(last=False)[0], None)
+        return job
 
     def _job(self, name: str, work: Callable[[Progress], Any]) -> Job:
         with self._lock:

@@ -13,6 +13,26 @@ import param
 
 VERSION = 1
 
+_TEXTS = ("prompt", "text")
+_LONGEST_TEXT = 400
+_OF_THE_PAGE = frozenset(
+    (
+        "run",
+        "colour",
+        "circles",
+        "evolute",
+        "vertices",
+        "forms",
+        "raw",
+        "null",
+        "speed",
+        "theme",
+        "tab",
+        "maximised",
+    )
+)
+"""Stays when another run is chosen."""
+
 
 class Selection(param.Parameterized):
     """What is looked at: run, step, layers, tokens. Units are training steps."""
@@ -36,6 +56,29 @@ class Selection(param.Parameterized):
     sequence = param.Integer(0, bounds=(0, None), doc="Which sequence of the probe is read.")
     token = param.Integer(-1, bounds=(-1, None), doc="The locked token or grid cell; −1: none.")
     speed = param.Selector(default=8, objects=[2, 4, 8, 16, 32], doc="Checkpoints a second while playing.")
+    tab = param.String("", doc="Which of the panes that share a place is open; empty: the first.")
+    maximised = param.String("", doc="The pane that has the whole page; empty: none.")
+    form = param.Integer(-1, bounds=(-1, None), doc="Number of the form that is read; −1: none.")
+    prompt = param.String("", doc="Text of the user's own that forms are lifted to.")
+    text = param.String("", doc="Text of the user's own whose losses are read; empty: the probe.")
+    token_view = param.Selector(
+        default="text", objects=["text", "ranking"], doc="Tokens in context, or ranked by their change."
+    )
+    ranked_by = param.Selector(
+        default="place", objects=["place", "token", "class", "position"], doc="What is ranked."
+    )
+    pinned = param.Integer(
+        -1, bounds=(-1, None), doc="The step that the current one is compared with; −1: none."
+    )
+    other = param.String("", doc="Name of the run that this one is compared with.")
+    components = param.List([1, 2, 3], item_type=int, bounds=(3, 3), doc="Components drawn, from 1.")
+    bandwidth = param.Number(0.0, bounds=(0, None), doc="Smoothing of the trajectory; 0: chosen by the data.")
+    null = param.Boolean(False, doc="The band in which random walks like this run lie.")
+    part = param.String("", doc="The part (head) whose curve stands out among the metrics.")
+    chain = param.Integer(-1, bounds=(-1, None), doc="The chain that stands out; −1: none.")
+    samples = param.Number(
+        0.0, bounds=(0, None), doc="log10 of the number of samples of the landscape; 0: itself."
+    )
     theme = param.Selector(default="", objects=["", "light", "dark"], doc="Empty: as the browser prefers.")
 
     def state(self) -> dict[str, Any]:
@@ -62,7 +105,9 @@ class Selection(param.Parameterized):
             if isinstance(value, bool):
                 value = "on" if value else "off"
             elif isinstance(value, list):
-                value = ",".join(value)
+                value = ",".join(map(str, value))
+            elif name in _TEXTS and len(value) > _LONGEST_TEXT:
+                continue  # too long for an address: it travels in the JSON
             pairs.append((name, value))
         return f"?{urlencode(pairs)}" if pairs else ""
 
@@ -78,9 +123,12 @@ class Selection(param.Parameterized):
             if isinstance(kind, param.Boolean):
                 patch[name] = text == "on"
             elif isinstance(kind, param.List):
-                patch[name] = [part for part in text.split(",") if part]
+                parts = [part for part in text.split(",") if part]
+                patch[name] = [_number(int, part) for part in parts] if kind.item_type is int else parts
             elif isinstance(kind, param.Integer) or name == "speed":
-                patch[name] = _integer(text)
+                patch[name] = _number(int, text)
+            elif isinstance(kind, param.Number):
+                patch[name] = _number(float, text)
             else:
                 patch[name] = text
         selection.apply(patch)
@@ -99,13 +147,20 @@ class Selection(param.Parameterized):
             valid[name] = value
         self.param.update(**valid)
 
+    def forget_run(self) -> None:
+        """Back to the defaults in all that belongs to one run: its steps, tokens, forms and metrics."""
+        fresh = Selection()
+        self.param.update(
+            **{name: getattr(fresh, name) for name in self._names() if name not in _OF_THE_PAGE}
+        )
+
     @classmethod
     def _names(cls) -> list[str]:
         return [name for name in cls.param if name != "name"]
 
 
-def _integer(text: str) -> int | None:
+def _number(kind: type, text: str) -> float | None:
     try:
-        return int(text)
+        return kind(text)
     except ValueError:
         return None

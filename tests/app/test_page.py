@@ -42,7 +42,8 @@ def set_slider(page, index):
 
 def test_the_page_shows_all_panes_without_an_error_or_an_outside_request(visit):
     page = visit()
-    assert [h.inner_text() for h in page.locator("h2:visible").all()] == ["Timeline", "Trajectory", "Tokens"]
+    assert [h.inner_text() for h in page.locator("h2:visible").all()] == ["Timeline", "Trajectory"]
+    assert page.get_by_role("tab", selected=True).inner_text() == "Tokens"
     assert [cover.inner_text() for cover in page.locator(".cover:visible").all()] == []
     assert page.locator(".place svg.main-svg").count() > 8
     assert page.errors == []

@@ -32,14 +32,14 @@ def payload(viewer):
 
 def test_every_pane_is_filled_for_a_run_with_everything(derived):
     session = Session(derived, Selection(run="made-up"))
-    assert [row["title"] for row in payload(session.timeline)["rows"]] == ["test loss", "LLC"]
-    assert len(payload(session.trajectory)["planes"]) == 3
-    assert payload(session.tokens)["form"] == "text"
+    assert [row["title"] for row in payload(session.viewers["timeline"])["rows"]] == ["test loss", "LLC"]
+    assert len(payload(session.viewers["trajectory"])["planes"]) == 3
+    assert payload(session.viewers["tokens"])["form"] == "text"
     assert payload(session.shell)["steps"][-1] == 14_000
 
 
 def test_the_timeline_says_how_many_estimates_are_trusted_and_why_not_the_others(derived):
-    sent = payload(Session(derived, Selection(run="made-up")).timeline)
+    sent = payload(Session(derived, Selection(run="made-up")).viewers["timeline"])
     checkpoints = derived["made-up"].llc.sizes["step"]
     assert [mark["text"] for mark in sent["trust"]["marks"]] == [
         f"{checkpoints - 2} trusted",
@@ -57,9 +57,9 @@ def test_the_timeline_says_how_many_estimates_are_trusted_and_why_not_the_others
 
 def test_the_timeline_draws_the_boundaries_between_the_stages_and_says_how_it_marks_them(derived):
     session = Session(derived, Selection(run="made-up"))
-    sent = payload(session.timeline)
+    sent = payload(session.viewers["timeline"])
     drawn = [trace for trace in sent["figure"]["data"] if trace.get("meta", {}).get("layer") == "boundary"]
-    assert len(drawn) == len(session.stages()) - 1 > 0
+    assert len(drawn) == len(session._look.stages()) - 1 > 0
     assert sent["boundaries"] == [False]
 
 
@@ -70,10 +70,10 @@ def test_forms_are_sought_after_the_trajectory_is_there_and_drawn_when_they_are_
     one.dynamics.future.result()
     session = Session(derived, Selection())
     if not one.forms.future.done():
-        assert "Forms: being sought" in payload(session.trajectory)["caption"]
+        assert "Forms: being sought" in payload(session.viewers["trajectory"])["caption"]
     assert one.forms.future.result().sizes["form"] > 0
-    session._look_at_jobs()
-    sent = payload(session.trajectory)
+    session.look_at_jobs()
+    sent = payload(session.viewers["trajectory"])
     assert sent["has_forms"] is True
     assert sent["caption"].endswith("against 199 random walks like this run.")
     layers = [
@@ -90,16 +90,18 @@ def test_without_essential_dynamics_no_forms_are_sought(derived):
 def test_a_missing_measurement_names_the_command_that_makes_it(derived):
     session = Session(derived, Selection(run="bare"))
     path = derived["bare"].run.path
-    assert payload(session.tokens)["message"]["command"] == f"devexplore measure {path} --only losses"
-    assert [m["message"]["command"] for m in payload(session.timeline)["missing"]] == [
+    assert (
+        payload(session.viewers["tokens"])["message"]["command"] == f"devexplore measure {path} --only losses"
+    )
+    assert [m["message"]["command"] for m in payload(session.viewers["timeline"])["missing"]] == [
         f"devexplore measure {path} --only llc"
     ]
 
 
 def test_outputs_that_cannot_be_computed_are_told_and_leave_the_other_panes(derived):
     session = Session(derived, Selection(run="bare"))
-    assert "do not fit the model" in payload(session.trajectory)["message"]["text"]
-    assert payload(session.timeline)["rows"]
+    assert "do not fit the model" in payload(session.viewers["trajectory"])["message"]["text"]
+    assert payload(session.viewers["timeline"])["rows"]
 
 
 def test_an_unknown_run_in_the_address_opens_the_first(derived):
@@ -111,13 +113,17 @@ def test_changing_the_run_starts_its_view_afresh(derived):
     session.selection.run = "lines"
     state = session.selection.state()
     assert (state["step"], state["token"], state["sequence"], state["circles"]) == (-1, -1, 0, False)
-    assert payload(session.tokens)["form"] == "grid"
+    assert payload(session.viewers["tokens"])["form"] == "grid"
 
 
 def test_a_strip_is_added_as_a_row(derived):
     session = Session(derived, Selection(run="made-up"))
     session.selection.strips = ["icl_score", "no such metric"]
-    assert [row["title"] for row in payload(session.timeline)["rows"]] == ["test loss", "LLC", "ICL score"]
+    assert [row["title"] for row in payload(session.viewers["timeline"])["rows"]] == [
+        "test loss",
+        "LLC",
+        "ICL score",
+    ]
 
 
 def test_the_limit_between_two_custom_steps_is_taken_over_the_whole_probe(derived):
@@ -125,23 +131,22 @@ def test_the_limit_between_two_custom_steps_is_taken_over_the_whole_probe(derive
     session.selection.param.update(change="custom", change_from=0, change_to=14_000)
     losses = derived["made-up"].losses["token_loss"].values
     change = np.abs(losses[-1] - losses[0])
-    assert np.quantile(change, 0.98) <= session.tokens.limit <= np.quantile(change, 0.98) * 1.1
+    assert np.quantile(change, 0.98) <= session.viewers["tokens"].limit <= np.quantile(change, 0.98) * 1.1
 
 
 def test_a_step_sends_the_panes_nothing(derived):
     session = Session(derived, Selection(run="made-up"))
-    before = [getattr(session, name).payload for name in ("shell", "timeline", "trajectory", "tokens")]
+    panes = [session.shell, *session.viewers.values()]
+    before = [pane.payload for pane in panes]
     session.selection.step = 40
-    assert [
-        getattr(session, name).payload for name in ("shell", "timeline", "trajectory", "tokens")
-    ] == before
+    assert [pane.payload for pane in panes] == before
 
 
 def test_another_theme_redraws_in_its_colours(derived):
     session = Session(derived, Selection(run="made-up"))
-    light = session.timeline.payload
+    light = session.viewers["timeline"].payload
     session.selection.theme = "dark"
-    assert session.timeline.payload != light
+    assert session.viewers["timeline"].payload != light
 
 
 def test_runs_of_one_name_are_told_apart(runs):

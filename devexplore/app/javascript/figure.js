@@ -20,6 +20,7 @@ async function plotly() {
 
 class Figure {
   constructor(host, label) {
+    this.label = label;
     this.plot = h("div", {class: "plot", role: "img", "aria-label": label});
     this.layer = svg("svg", {class: "layer", "aria-hidden": "true"});
     host.append(this.plot, this.layer);
@@ -72,6 +73,11 @@ class Figure {
   pixel(x, y, xName = "xaxis", yName = "yaxis") {
     const xa = this.axis(xName), ya = this.axis(yName);
     return [xa._offset + xa.l2p(x), ya._offset + ya.l2p(y)];
+  }
+
+  save(format, filename) {
+    const {width, height} = this.plot._fullLayout;
+    return window.Plotly.downloadImage(this.plot, {format, filename, width, height, scale: format === "png" ? 3 : 1});
   }
 
   remove() {

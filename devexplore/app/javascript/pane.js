@@ -19,18 +19,122 @@ function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
-// A titled pane with controls on the right, a body, a foot, and a cover for messages and progress.
-function buildPane(el, title) {
+// A titled pane with controls and tools on the right, a body, a foot, and a cover for messages and progress.
+// `pane.figures` are those that the tools save as pictures; `pane.ask` asks Python.
+function buildPane(el, model, bus) {
+  const {title, pane: name} = model;
   const controls = h("div", {class: "controls"});
   const body = h("div", {class: "body"});
   const foot = h("footer", {class: "foot"});
   const cover = h("div", {class: "cover", role: "status"});
   cover.hidden = true;
   const heading = h("h2", {}, title);
-  const head = h("header", {class: "head"}, heading, controls);
-  const section = h("section", {class: "pane", "aria-label": title}, head, body, foot, cover);
-  el.replaceChildren(section);
-  return {section, heading, controls, body, foot, cover};
+  const pane = {name, title, heading, controls, body, foot, cover, figures: [], code: "", ask: asker(model)};
+  const head = h("header", {class: "head"}, heading, controls, buildTools(pane, bus));
+  pane.section = h("section", {class: `pane ${model.tabbed ? "tabbed" : ""}`, "aria-label": title, onpointerenter: () => { bus.under = name; },
+    onfocusin: () => { bus.under = name; }}, head, body, foot, cover);
+  el.replaceChildren(pane.section);
+  return pane;
+}
+
+// Asks Python: ask(question, values) promises the answer, or fails with what Python says.
+function asker(model) {
+  const open = new Map();
+  let last = 0;
+  model.on("msg:custom", ({answer, value, error}) => {
+    const promise = open.get(answer);
+    open.delete(answer);
+    if (error) promise?.reject(new Error(error)); else promise?.resolve(JSON.parse(value));
+  });
+  return (question, values = {}) => new Promise((resolve, reject) => {
+    open.set(++last, {resolve, reject});
+    model.send_msg({number: last, question, values});
+  });
+}
+
+// Take away and enlarge: pictures of the figures, the table behind them, the Python that makes them, the whole page.
+function buildTools(pane, bus) {
+  const file = ending => `${bus.state.run || "run"}-${pane.name}${ending}`.replace(/[^\w.-]+/g, "_");
+  const icon = path => svg("svg", {viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true"},
+    svg("path", {d: path, fill: "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linecap": "round", "stroke-linejoin": "round"}));
+  const menu = h("div", {class: "menu", role: "menu"});
+  const close = () => { menu.hidden = true; opener.setAttribute("aria-expanded", "false"); };
+  const entry = (text, act) => h("button", {type: "button", role: "menuitem", onclick: async event => {
+    const button = event.currentTarget;
+    try { await act(button); } catch (error) { button.textContent = error.message; return; }
+    if (!button.dataset.said) close();
+  }}, text);
+  const copy = async button => {
+    await toClipboard(pane.code);
+    button.dataset.said = "yes";
+    button.textContent = "Copied";
+    setTimeout(close, 700);
+  };
+  const fill = () => {
+    const several = pane.figures.length > 1;
+    menu.replaceChildren(...[
+      ...(pane.code ? [entry("Copy the Python code", copy)] : []),
+      entry("Table (CSV)", async () => {
+        const text = await pane.ask("table");
+        if (!text) throw new Error("no table of this");
+        download(new Blob([text], {type: "text/csv"}), file(".csv"));
+      }),
+      ...pane.figures.filter(figure => figure.drawn).flatMap((figure, i) => ["SVG", "PNG"].map(format =>
+        entry(several ? `${figure.label ?? `Figure ${i + 1}`} (${format})` : `Figure (${format})`, () =>
+          figure.save(format.toLowerCase(), file(several ? `-${i + 1}` : ""))))),
+    ]);
+  };
+  const opener = h("button", {type: "button", class: "icon tool", title: "Take away: code, table, pictures", "aria-label": `Take ${pane.title} away`,
+    "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => {
+      if (!menu.hidden) { close(); return; }
+      fill();
+      menu.hidden = false;
+      opener.setAttribute("aria-expanded", "true");
+      menu.querySelector("button")?.focus();
+    }}, icon("M8 2v8m0 0 3-3m-3 3L5 7M3 13h10"));
+  const grow = h("button", {type: "button", class: "icon tool", onclick: () => bus.set({maximised: bus.state.maximised ? "" : pane.name})});
+  const dress = () => {
+    const large = bus.state.maximised === pane.name;
+    grow.replaceChildren(icon(large ? "M7 2v5H2m7 7V9h5M7 7 3 3m6 6 4 4" : "M9 2h5v5M7 14H2V9m12-7L9 7m-7 7 5-5"));
+    grow.title = large ? "Back to all panes (m)" : "The whole page for this (m)";
+    grow.setAttribute("aria-label", large ? "Back to all panes" : `Enlarge ${pane.title}`);
+  };
+  bus.subscribe(changed => { if (changed.has("maximised")) dress(); });
+  dress();
+  menu.hidden = true;
+  const node = h("div", {class: "tools"}, opener, grow, menu);
+  node.addEventListener("focusout", event => { if (!node.contains(event.relatedTarget)) close(); });
+  node.addEventListener("keydown", event => { if (event.key === "Escape" && !menu.hidden) { close(); opener.focus(); event.stopPropagation(); } });
+  return node;
+}
+
+function download(blob, name) {
+  const link = h("a", {href: URL.createObjectURL(blob), download: name});
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// The clipboard wants a secure page; where it is refused, the old way.
+async function toClipboard(text) {
+  try { await navigator.clipboard.writeText(text); return; } catch { /* below */ }
+  const area = h("textarea", {style: "position:fixed;opacity:0"});
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("The browser refuses to copy");
+}
+
+// What a viewer does with its payload: its message or progress in the cover, else the data. Null: nothing to draw.
+function received(model, pane) {
+  if (model.progress) { showProgress(pane, JSON.parse(model.progress)); return null; }
+  if (!model.payload) return null;
+  const data = JSON.parse(model.payload);
+  pane.code = data.code ?? "";
+  if (data.message) { showMessage(pane, data.message); return null; }
+  cover(pane, false);
+  return data;
 }
 
 function cover(pane, on) {
@@ -46,12 +150,12 @@ function showMessage(pane, {title, text, command}) {
   cover(pane, true);
 }
 
-function showProgress(pane, {done, total, text, seconds}) {
+function showProgress(pane, {title, done, total, text, seconds}) {
   const left = seconds === null ? "" : seconds > 90 ? `about ${Math.ceil(seconds / 60)} min left` : `about ${Math.ceil(seconds)} s left`;
   if (!pane.cover.querySelector("progress")) {
-    const bar = h("progress", {"aria-label": "Computing the trajectory"});
+    const bar = h("progress", {"aria-label": title});
     pane.cover.replaceChildren(h("div", {class: "message"},
-      h("strong", {}, "Computing the trajectory"), h("p", {class: "doing"}), bar, h("p", {class: "left"})));
+      h("strong", {}, title), h("p", {class: "doing"}), bar, h("p", {class: "left"})));
   }
   const bar = pane.cover.querySelector("progress");
   if (total) { bar.max = total; bar.value = done; } else bar.removeAttribute("value");

@@ -9,9 +9,10 @@ const KEYS = [
   ["c  e  v  f  r", "circles, evolute, vertices, forms, raw points"],
   ["s", "colour by stage or by step"],
   ["[  ]", "in the tokens: previous, next token"],
+  ["m", "the whole page for the pane under the pointer, back"],
   ["t", "light, dark"],
   ["?", "this help"],
-  ["Esc", "close help, unlock the token"],
+  ["Esc", "close help, all panes again, unlock the token"],
 ];
 
 const isTyping = node => node?.isContentEditable || ["TEXTAREA", "SELECT"].includes(node?.tagName)
@@ -31,14 +32,48 @@ function render({model, el}) {
     h("button", {type: "button", class: "plain", onclick: () => help.close()}, "Close"));
   const ask = h("button", {type: "button", class: "icon", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => help.showModal()}, "?");
   const player = buildPlayer(bus);
-  const places = ["timeline", "trajectory", "tokens"].map(name => {
-    const place = h("div", {class: `place ${name}`});
-    place.append(model.get_child(name));
-    return place;
+  const ALWAYS = ["timeline", "trajectory"];
+  const places = ALWAYS.map(name => h("div", {class: `place ${name}`}, model.get_child(name)));
+  // All other panes share one place, as tabs.
+  const tabs = h("div", {class: "tabs", role: "tablist", "aria-label": "Panes"});
+  const panels = new Map();
+  const shared = h("div", {class: "place shared"}, tabs);
+  places.push(shared);
+  const main = h("main", {}, ...places);
+  for (const [name, title] of model.tabs) {
+    const tab = h("button", {type: "button", role: "tab", "data-pane": name, onclick: () => bus.set({tab: name})}, title);
+    const panel = h("div", {class: "panel", role: "tabpanel", "aria-label": title}, model.get_child(name));
+    panels.set(name, {tab, panel});
+    tabs.append(tab);
+    shared.append(panel);
+  }
+  const open = () => panels.has(bus.state.tab) ? bus.state.tab : model.tabs[0][0];
+  tabs.addEventListener("keydown", event => {
+    const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    if (!by) return;
+    const names = [...panels.keys()];
+    const next = names[(names.indexOf(open()) + by + names.length) % names.length];
+    bus.set({tab: next});
+    panels.get(next).tab.focus();
+    event.preventDefault();
+    event.stopPropagation();
   });
+  const arrange = () => {
+    for (const [name, {tab, panel}] of panels) {
+      const chosen = name === open();
+      tab.setAttribute("aria-selected", String(chosen));
+      tab.tabIndex = chosen ? 0 : -1;
+      panel.hidden = !chosen;
+    }
+    const large = bus.state.maximised;
+    const place = ALWAYS.includes(large) ? large : panels.has(large) ? "shared" : "";
+    main.classList.toggle("one", Boolean(place));
+    for (const node of places) node.hidden = Boolean(place) && !node.classList.contains(place);
+    if (panels.has(large) && large !== open()) bus.set({tab: large});
+  };
   const root = h("div", {class: "theme page"},
     h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, description, theme, ask),
-    player.node, h("main", {}, ...places), help);
+    player.node, main, help);
   el.replaceChildren(root);
 
   // Browser → Python: at once when quiet, else every SEND_EVERY_MS the latest values.
@@ -54,6 +89,7 @@ function render({model, el}) {
     if (Object.keys(waiting).length && !timer) timer = setTimeout(send, Math.max(0, sent + SEND_EVERY_MS - performance.now()));
     if (changed.has("theme")) dress();
     if (changed.has("shared")) introduce();
+    if (changed.has("tab") || changed.has("maximised")) arrange();
     if (changed.has("run")) chooser.value = bus.state.run;
     if (bus.ready) player.show(changed);
   });
@@ -98,8 +134,9 @@ function render({model, el}) {
     else if (flips[event.key]) bus.set({[flips[event.key]]: !bus.state[flips[event.key]]});
     else if (event.key === "s") bus.set({colour: bus.state.colour === "stage" ? "step" : "stage"});
     else if (event.key === "t") theme.click();
+    else if (event.key === "m") bus.set({maximised: bus.state.maximised ? "" : bus.under ?? open()});
     else if (event.key === "?") help.showModal();
-    else if (event.key === "Escape") bus.set({token: -1});
+    else if (event.key === "Escape") bus.set(bus.state.maximised ? {maximised: ""} : {token: -1});
     else return;
     event.preventDefault();
   };
@@ -110,6 +147,7 @@ function render({model, el}) {
   const chosen = start.theme || "light";
   bus.set({...start, theme: chosen}, "server");
   bus.flush();
+  arrange();
   if (!start.theme && matchMedia("(prefers-color-scheme: dark)").matches) bus.set({theme: "dark"});
   readPayload();
 }

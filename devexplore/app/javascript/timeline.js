@@ -5,7 +5,7 @@ const MARKS = ["trusted", "doubtful", "none"], SIGNS = ["", "○ ", "× "], NOT_
 
 function render({model, el}) {
   const bus = openBus(model.bus);
-  const pane = buildPane(el, "Timeline");
+  const pane = buildPane(el, model, bus);
   const adder = select("Add a metric as a strip", [["", "+ metric"]], name => {
     if (name) bus.set({strips: [...new Set([...bus.state.strips, name])]});
   });
@@ -16,6 +16,7 @@ function render({model, el}) {
   const figure = new Figure(host, "Loss and local learning coefficient over training steps, logarithmic");
   const line = svg("line", {class: "cursor"});
   const dots = svg("g"), values = svg("g");
+  pane.figures = [figure];
   figure.layer.append(line, dots, values);
   let rows = [], verdictWords = [];
 
@@ -91,10 +92,8 @@ function render({model, el}) {
   };
 
   const draw = async () => {
-    if (!model.payload) return;
-    const data = JSON.parse(model.payload);
-    if (data.message) { showMessage(pane, data.message); return; }
-    cover(pane, false);
+    const data = received(model, pane);
+    if (!data) return;
     const added = rows.length > 0 && data.rows.length > rows.length;
     rows = data.rows.map(row => ({...row, step: decode(row.step), value: decode(row.value), error: decode(row.error)}));
     verdictWords = data.trust.words;
@@ -116,8 +115,8 @@ function render({model, el}) {
   };
 
   model.on("remove", () => figure.remove());
-  connect(model, bus, ["payload"], changed => {
-    if (changed.has("payload")) draw();
+  connect(model, bus, ["payload", "progress"], changed => {
+    if (changed.has("payload") || changed.has("progress")) draw();
     else if (changed.has("step") || changed.has("shared")) place();
   });
 }

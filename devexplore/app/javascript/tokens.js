@@ -3,7 +3,7 @@
 
 function render({model, el}) {
   const bus = openBus(model.bus);
-  const pane = buildPane(el, "Tokens");
+  const pane = buildPane(el, model, bus);
   const mode = segmented("Loss change between", [
     ["stage", "this stage", "From the start to the end of the stage under the cursor"],
     ["start", "start → now", "From the first checkpoint to the current step"],
@@ -163,11 +163,9 @@ function render({model, el}) {
   });
 
   const draw = changed => {
-    if (changed.has("payload") && model.payload) {
-      const payload = JSON.parse(model.payload);
-      if (payload.message) { data = null; showMessage(pane, payload.message); return; }
-      cover(pane, false);
-      data = payload;
+    if (changed.has("payload") || changed.has("progress")) {
+      data = received(model, pane);
+      if (!data) return;
       steps = decode(data.step);
       loss = decode(data.loss);
       width = loss.length / steps.length;
@@ -184,7 +182,7 @@ function render({model, el}) {
     to.value = String(bus.state.change_to < 0 ? steps.at(-1) : steps[nearest(steps, bus.state.change_to)]);
     if (changed.size === 1 && changed.has("token")) tell(); else colour();
   };
-  connect(model, bus, ["payload", "limit"], draw);
+  connect(model, bus, ["payload", "progress", "limit"], draw);
 }
 
 export default {render};

@@ -11,7 +11,7 @@ const LAYERS = [
 
 function render({model, el}) {
   const bus = openBus(model.bus);
-  const pane = buildPane(el, "Trajectory");
+  const pane = buildPane(el, model, bus);
   const colour = segmented("Colour the trajectory by", [["stage", "stage", "Colour by stage"], ["step", "step", "Colour by step"]],
     value => bus.set({colour: value}));
   const scale = h("span", {class: "scale"});
@@ -23,7 +23,8 @@ function render({model, el}) {
   pane.controls.append(...toggles, colour);
   const cells = ["space", "a", "b", "c"].map(name => h("div", {class: "host", "data-cell": name}));
   pane.body.append(...cells);
-  const figures = cells.map((cell, i) => new Figure(cell, i ? "Trajectory in a plane of two components" : "Trajectory in space, PC1 to PC3"));
+  const figures = cells.map((cell, i) => new Figure(cell, i ? `Plane ${i}` : "Space"));
+  pane.figures = figures;
   let data = null;
   let follow = null;
 
@@ -103,17 +104,14 @@ function render({model, el}) {
 
   const draw = async () => {
     press();
-    if (model.progress) { showProgress(pane, JSON.parse(model.progress)); return; }
-    if (!model.payload) return;
-    const payload = JSON.parse(model.payload);
-    if (payload.message) { showMessage(pane, payload.message); return; }
+    const payload = received(model, pane);
+    if (!payload) return;
     data = payload;
     press();
     const {planes, ...path} = data.follow;
     const open = object => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, decode(v)]));
     follow = {...open(path), planes: planes.map(open)};
     nowTrace = data.space.data.findIndex(trace => trace.meta?.layer === "now");
-    cover(pane, false);
     pane.foot.textContent = data.caption;
     pane.foot.title = data.caption;
     bus.cusps = data.cusps;
