@@ -29,7 +29,8 @@ _LEAST_MOVE: Final = 3.0
 
 
 class Development(NamedTuple):
-    """What a metric's rise or fall is called. ``over``: how its further dimensions become one curve."""
+    """What a metric's rise or fall is called. ``over``: how its further dimensions become one curve.
+    ``after``: a development named before it, from whose extreme on this one counts."""
 
     name: str
     metric: str
@@ -38,6 +39,7 @@ class Development(NamedTuple):
     """By dimension: "first" or "last" of it, its "mean", "each" (one development a label; one dimension at
     most), or "best": of these dimensions together (heads), the part that is furthest at its extreme. A label
     that is no such word is selected."""
+    after: str = ""
 
 
 KNOWN: Final[Mapping[str, tuple[Development, ...]]] = {
@@ -48,7 +50,8 @@ KNOWN: Final[Mapping[str, tuple[Development, ...]]] = {
         Development("previous-token head", "previous_token_score", True, {"layer": "first", "head": "best"}),
         Development("prefix-matching head", "prefix_matching_score", True, {"layer": "last", "head": "best"}),
         Development("induction", "repetition_gain", True),
-        Development("in-context learning", "icl_score", False),
+        # while a model learns bigrams, late tokens gain a little over early ones that no context explains
+        Development("in-context learning", "icl_score", False, after="bigrams"),
     ),
     "regression": (
         Development("task prior", "squared_prediction", False, {"position": "mean"}),
@@ -80,7 +83,8 @@ def developments(
     ``extreme``). Onset, half-way point and end are where 10, 50 and 90 % of that are done: the one place that
     best parts a time before from a time after (``stats.crossing``). Of a curve that falls in two steps the
     onset is that of the first, and may be long before what the development is named after. A curve that moves
-    by less than three times its own scatter has no development: NaN.
+    by less than three times its own scatter has no development: NaN. In-context learning of language counts
+    from where bigrams are best (``Development.after``): the score's first fall is not yet that.
 
     Intervals are quantiles over resamples of the blocks of samples (group ``metric_blocks``) that the metric
     averages over (``stats.blocks``), with the same head taken as the best: they hold the error of measuring
@@ -139,6 +143,8 @@ def _of_run(run: "Run", wanted: Sequence[Development] | None, resamples: int, se
                 raise InvalidSpec(f"two developments are called {name!r}; give them different names")
             value = curve.values.astype(np.float64)
             known = np.isfinite(value)
+            if one.after in rows:
+                known &= curve[STEP].values >= rows[one.after]["extreme"]
             step = curve[STEP].values.astype(np.float64)[known]
             if len(step) == 0:
                 missing.append(name)

@@ -249,7 +249,8 @@ def _flat_ends(curve: NoisyCurve, limit: float, least: float, others: list[int])
         holds &= np.abs(_mean_slope(curve, *other)) > limit
         if not holds.any():
             continue
-        place, lower, upper = _end_place(curve, limit, first, last, holds)
+        half = max(2, min(last - first, other[1] - other[0]) // 2)
+        place, lower, upper = _end_place(curve, limit, first, last, half, holds)
         move = float(abs(curve.mean[other[1]] - curve.mean[other[0]]))
         found.append(_Candidate(place, lower, upper, "plateau", float(holds.mean()), move, int(first)))
     return found
@@ -268,12 +269,20 @@ def _mean_slope(
 
 
 def _end_place(
-    curve: NoisyCurve, limit: float, first: int | np.integer, last: int | np.integer, holds: np.ndarray
+    curve: NoisyCurve,
+    limit: float,
+    first: int | np.integer,
+    last: int | np.integer,
+    half: int | np.integer,
+    holds: np.ndarray,
 ) -> tuple[float, float, float]:
-    """Where the draws cross the limit: middle, lower and upper end of its 90 %."""
-    width = max(2, (last - first) // 2)
+    """Where the draws cross the limit: middle, lower and upper end of its 90 %.
+
+    Looked at is as much of the flat stretch as of the steep one beside it, half of the shorter: what lies
+    beyond the steep one is flat again.
+    """
     edge = last if first == 0 else first
-    near = slice(max(edge - width, 0), min(edge + width + 1, len(curve.x)))
+    near = slice(max(edge - half, 0), min(edge + half + 1, len(curve.x)))
     steep = np.abs(np.diff(curve.draws[holds, near], axis=1)) >= limit * np.diff(curve.x[near])
     # A draw is steep on one side of the edge and flat on the other; count how many pieces are steep.
     count = steep.sum(axis=1)

@@ -6,12 +6,12 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import shorten
-from devexplore.views.form_marks import any_form
+from devexplore.views.form_marks import key as form_key
 from devexplore.views.panels import Panel, draw_panel, panel_stack
-from devexplore.views.sheet import WIDTH, Box, foot, inset, sheet, write
+from devexplore.views.sheet import WIDTH, Box, foot, foot_height, inset, sheet, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import TYPE_WORDS, Theme
-from devexplore.views.trajectory import caption, plane, plane_names
+from devexplore.views.trajectory import caption, plane, plane_names, vertex_key
 
 LLC_KEY = "LLC: hollow points are doubtful; crosses and arrows at the edge are estimates that are no LLC."
 
@@ -41,8 +41,8 @@ def development_figure(
     boxes = [Box(516, 86, 560, 246), Box(516, 386, 250, 212), Box(826, 386, 250, 212)]
     for number, (name, box) in enumerate(zip(plane_names(dynamics), boxes, strict=False), 3):
         inset(figure, plane(dynamics, name, stages, theme, ("stage", "raw", "vertices")), box, number)
-    words = f"{caption(dynamics)} Dots: checkpoints; rings: vertices; diamonds: their cusps. {LLC_KEY}"
-    foot(figure, words, theme)
+    words = [caption(dynamics), "Dots: checkpoints.", vertex_key(dynamics), LLC_KEY]
+    foot(figure, " ".join(filter(None, words)), theme)
     _key(figure, stages, theme)
     return figure
 
@@ -56,7 +56,14 @@ def trajectory_figure(
     title: str = "",
 ) -> go.Figure:
     """Each plane of ``dynamics`` with circles, evolute, vertices, cusps and forms, side by side."""
-    figure = sheet(508, theme, title)
+    words = [
+        caption(dynamics, conclusion),
+        "Grey: osculating circles; dots: their centres, the evolute.",
+        vertex_key(dynamics),
+        "" if forms is None else form_key(forms, float(dynamics.attrs["bandwidth"])),
+    ]
+    said = " ".join(filter(None, words))
+    figure = sheet(448 + foot_height(said), theme, title)
     names = plane_names(dynamics)
     cell = (WIDTH - 16) / len(names)
     for i, name in enumerate(names):
@@ -64,10 +71,7 @@ def trajectory_figure(
             dynamics, name, stages, theme, ("stage", "circles", "evolute", "vertices", "forms"), forms
         )
         inset(figure, one, Box(i * cell + 58, 66, cell - 66, 340), i + 1)
-    marks = "Grey: osculating circles; dots: their centres, the evolute; rings: vertices; diamonds: cusps."
-    if forms is not None and any_form(forms):
-        marks += " Green stars: forms; green squares: turns that beat random walks and are no form."
-    foot(figure, f"{caption(dynamics, conclusion)} {marks}", theme)
+    foot(figure, said, theme)
     _key(figure, stages, theme)
     return figure
 

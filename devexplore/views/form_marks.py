@@ -1,8 +1,8 @@
 """Forms on the trajectory's pictures, and, quieter, the turns that no random walk makes but are no forms.
 
-A form is a filled star at its coordinates, with the disc in which planes had to agree, a dotted line from the
-trajectory's own point at its step, and the piece of trajectory within its 90 % interval drawn broad. A turn
-that beats the null without being a form is a hollow square on the trajectory.
+A form is a filled star at its coordinates, in the circle within which planes had to agree, a dotted line from
+the trajectory's own point at its step, and the piece of trajectory within its 90 % interval drawn broad. A
+turn that beats the null without being a form is a hollow square on the trajectory.
 """
 
 from collections.abc import Sequence
@@ -41,6 +41,19 @@ def is_form(forms: xr.Dataset) -> Bool[np.ndarray, " turn"]:
 def any_form(forms: xr.Dataset) -> bool:
     """Whether there is anything to draw: a form, or a turn that beats the null."""
     return forms.sizes["form"] > 0 or bool(beaten(forms).any())
+
+
+def key(forms: xr.Dataset, curve_bandwidth: float) -> str:
+    """What is drawn in green, and at which smoothing it was sought where that is not the curve's."""
+    words = []
+    if forms.sizes["form"] > 0:
+        words.append("Green stars: forms, in the circle within which planes had to agree.")
+    if bool(beaten(forms).any()):
+        words.append("Green squares: turns that beat random walks and are no form.")
+    sought = float(forms.attrs.get("bandwidth", curve_bandwidth))
+    if not np.isclose(sought, curve_bandwidth):
+        words.append(f"Forms were sought at a bandwidth of their own, {sought:.3g}.")
+    return " ".join(words)
 
 
 def form_words(forms: xr.Dataset) -> list[str]:
@@ -91,17 +104,18 @@ def form_places(forms: xr.Dataset | None, components: Sequence[int]) -> Float[np
 def ground(
     forms: xr.Dataset, dynamics: xr.Dataset, components: tuple[int, int], theme: Theme
 ) -> list[go.Scatter]:
-    """What lies below the curve in a plane: discs, pieces of trajectory, lines from the curve."""
+    """What lies below the curve in a plane: the circles of the tolerance (outlines, for in a narrow plane
+    they are large), pieces of trajectory, lines from the curve."""
     places = form_places(forms, components)
     if len(places) == 0:
         return []
     radius = forms.attrs["tolerance"] * forms.attrs["extent"]
     circle = radius * np.stack([np.cos(ROUND), np.sin(ROUND)], axis=1)
-    discs = apart([place + circle for place in places], 2)
-    rim = {"color": theme.form_band, "width": 1}
+    around = apart([place + circle for place in places], 2)
+    rim = {"color": theme.form_band, "width": 1, "dash": "dot"}
     pieces, leads = _pieces(forms, dynamics, components), _leads(forms, dynamics, components)
     return [
-        flat(discs, LAYER, mode="lines", fill="toself", fillcolor=theme.form_ground, line=rim),
+        flat(around, LAYER, mode="lines", line=rim),
         flat(pieces, LAYER, mode="lines", line={"color": theme.form_band, "width": 13}),
         flat(leads, LAYER, mode="lines", line={"color": theme.form, "width": 1.2, "dash": "dot"}),
     ]

@@ -73,7 +73,8 @@ def part_styles(names: Sequence[str], theme: Theme) -> list[LineStyle]:
         colours = [ramp(i, len(names), theme) for i in range(len(names))]
         returns = [colours[:i].count(colour) for i, colour in enumerate(colours)]
         return [LineStyle(c, dashes[n % len(dashes)]) for c, n in zip(colours, returns, strict=True)]
-    shades = [{"1": theme.warm, "2": theme.cool}.get(layer, theme.undecided) for layer in layers]
+    apart = {"1": theme.warm[::2], "2": theme.cool[::2]}  # thin lines need shades that differ much
+    shades = [apart.get(layer, theme.undecided[::2]) for layer in layers]
     styles = []
     for i, options in enumerate(shades):
         place = shades[:i].count(options)

@@ -85,8 +85,16 @@ def write(
 
 def foot(figure: go.Figure, words: str, theme: Theme) -> None:
     """Quiet words at the lower edge of a sheet, in as many lines as they need."""
-    lines = "<br>".join("<br>".join(wrap(part, _LINE)) for part in words.split("\n"))
-    write(figure, lines, 16, size_of(figure)[1] - 10, theme.muted, yanchor="bottom")
+    write(figure, "<br>".join(_lines(words)), 16, size_of(figure)[1] - 10, theme.muted, yanchor="bottom")
+
+
+def foot_height(words: str) -> float:
+    """Pixels of the lower edge of a sheet that ``foot`` takes for these words."""
+    return 14.5 * len(_lines(words)) + 16
+
+
+def _lines(words: str) -> list[str]:
+    return [line for part in words.split("\n") for line in wrap(part, _LINE)]
 
 
 def place(figure: go.Figure, box: Box, number: int, xaxis: dict[str, Any], yaxis: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ class Theme(NamedTuple):
     line: str
     grid: str
     warm: tuple[str, ...]
+    """Six shades for stages of type A (cool: B), in the order of training: away from the ground."""
     cool: tuple[str, ...]
     undecided: tuple[str, ...]
     warm_band: str
@@ -56,9 +57,9 @@ LIGHT: Final = Theme(
     faint="#8b929c",
     line="#dcdee1",
     grid="#ecedef",
-    warm=("#d9691e", "#a8450f", "#f0a04b"),
-    cool=("#2f7fc1", "#1b5288", "#77b5e3"),
-    undecided=("#7d838c", "#5b6068", "#a3a8af"),
+    warm=("#d37f02", "#c56812", "#b25019", "#9c391d", "#84231d", "#6b0e1a"),
+    cool=("#0e9bd2", "#0083c2", "#006cb1", "#0d549f", "#243d87", "#2c256d"),
+    undecided=("#8b9199", "#737880", "#5c6168", "#454a50", "#30343a", "#1c2025"),
     warm_band="rgba(238, 142, 60, 0.17)",
     cool_band="rgba(58, 134, 200, 0.16)",
     undecided_band="rgba(120, 126, 136, 0.06)",
@@ -89,9 +90,9 @@ DARK: Final = Theme(
     faint="#757d89",
     line="#2d3239",
     grid="#23272d",
-    warm=("#f08a3e", "#f7bd85", "#c8611c"),
-    cool=("#55a3e4", "#a5d1f5", "#2f7cc0"),
-    undecided=("#a3a9b2", "#c8ccd2", "#7b818a"),
+    warm=("#ce4b31", "#da6e3b", "#e58e4b", "#eeac61", "#f7ca7c", "#ffe7a1"),
+    cool=("#5c6bc4", "#5389d8", "#57a5e8", "#69c0f3", "#87dafd", "#bdf1ff"),
+    undecided=("#676b71", "#80848a", "#9a9ea4", "#b5b9bf", "#d1d5da", "#edf1f6"),
     warm_band="rgba(240, 138, 62, 0.13)",
     cool_band="rgba(85, 163, 228, 0.15)",
     undecided_band="rgba(163, 169, 178, 0.07)",
@@ -135,16 +136,23 @@ TYPE_WORDS: Final = {"A": "type A, LLC rises", "B": "type B, LLC falls", "undeci
 
 
 def stage_shades(types: list[str], theme: Theme) -> list[str]:
-    """One colour a stage: warm for A, cool for B, grey for undecided; stages of one type differ in shade."""
-    shades = {"A": theme.warm, "B": theme.cool}
-    seen: dict[str, int] = {}
-    colours = []
-    for kind in types:
-        options = shades.get(kind, theme.undecided)
-        order = seen.get(kind, 0)
-        seen[kind] = order + 1
-        colours.append(options[order % len(options)])
-    return colours
+    """One colour a stage: warm for A, cool for B, grey for undecided; stages of one type go, in their order,
+    over the shades of it, and no two are the same."""
+    shades = {"A": theme.warm, "B": theme.cool, "undecided": theme.undecided}
+    kinds = [kind if kind in shades else "undecided" for kind in types]
+    rest = {kind: iter(_along(options, kinds.count(kind))) for kind, options in shades.items()}
+    return [next(rest[kind]) for kind in kinds]
+
+
+def _along(shades: tuple[str, ...], count: int) -> list[str]:
+    """So many colours along these shades, as far apart as can be; up to three keep off both ends."""
+    last = len(shades) - 1
+    first, end = (1.0, last - 1.0) if count <= 3 else (0.0, float(last))
+    places = [first + (end - first) * i / max(count - 1, 1) for i in range(count)]
+    lower = [min(int(place), last - 1) for place in places]
+    return [
+        blend(shades[low + 1], shades[low], place - low) for low, place in zip(lower, places, strict=True)
+    ]
 
 
 def faded(colour: str, opacity: float) -> str:

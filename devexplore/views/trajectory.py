@@ -154,6 +154,12 @@ def cusp_steps(dynamics: xr.Dataset, forms: xr.Dataset | None = None) -> list[fl
     return sorted({float(round(step)) for step in steps})
 
 
+def vertex_key(dynamics: xr.Dataset) -> str:
+    """What rings and diamonds are; "" where no plane that is shown has a vertex."""
+    there = np.isin(dynamics["vertex_plane"].values.astype(str), plane_names(dynamics)).any()
+    return "Rings: vertices; diamonds: their cusps within the frame." if there else ""
+
+
 def _window(points: Float[np.ndarray, "point 2"]) -> tuple[tuple[float, float], tuple[float, float]]:
     return padded(points[:, 0], 0.09), padded(points[:, 1], 0.09)
 
@@ -247,6 +253,7 @@ def _vertices(dynamics: xr.Dataset, name: str, theme: Theme) -> list[go.Scatter]
                 x=points[:, 0],
                 y=points[:, 1],
                 mode="markers",
+                cliponaxis=False,  # whole inside the frame, or not at all
                 marker={
                     "symbol": symbol,
                     "size": size,

@@ -57,6 +57,16 @@ def test_a_fall_that_is_partly_taken_back_ends_at_its_minimum():
     assert developments(run(loss=5 - ramp(5, 9.5)), [FALL])["last"].item()
 
 
+def test_what_comes_after_another_counts_from_its_extreme():
+    """The score rises once with the loss's fall, and again later: half-way of the second rise is at x = 7."""
+    both = run(loss=5 - ramp(1, 3), score=ramp(1, 3) + ramp(6, 8))
+    later = developments(both, [FALL, RISE._replace(after=FALL.name)]).sel(development=RISE.name)
+    assert np.log1p(later.halfway.item()) == pytest.approx(7, abs=0.05)
+    assert later.first_value.item() == pytest.approx(1, abs=0.02)
+    alone = developments(both, [RISE._replace(after="not there")]).isel(development=0)
+    assert np.log1p(alone.halfway.item()) < 6.1
+
+
 def test_an_early_wiggle_is_no_onset():
     score = ramp(5, 7) + 0.2 * np.exp(-((X - 1.5) ** 2) / 0.02)
     found = developments(run(score=score), [RISE]).isel(development=0)

@@ -48,6 +48,22 @@ def planted_stages(seed: int) -> Planted:
     return Planted(knots, *noise(CubicHermiteSpline(at, values, np.zeros(len(at)))(X), rng))
 
 
+def planted_climb(seed: int) -> Planted:
+    """One climb between two levels, short beside the flat stretches around it: a logistic curve. Its
+    boundaries are where its slope is .35 of its steep slope (the 95th percentile over the run).
+    """
+    rng = np.random.default_rng([seed, 7])
+    middle, width, height = rng.uniform(3, 6.5), rng.uniform(0.25, 0.6), rng.uniform(40, 100)
+
+    def climb(x: np.ndarray) -> np.ndarray:
+        return 10 + height / (1 + np.exp(-(x - middle) / width))
+
+    x = np.linspace(X[0], X[-1], 4000)
+    slope = np.gradient(climb(x), x)
+    steep = slope > 0.35 * np.quantile(slope, 0.95)
+    return Planted(x[1:][np.diff(steep)], *noise(climb(X), rng))
+
+
 def planted_monotone(seed: int) -> Planted:
     """No boundary: flat, or climbing (falling) all the way with a slope that changes at most 2.5-fold."""
     rng = np.random.default_rng([seed, 6])

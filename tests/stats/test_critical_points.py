@@ -8,7 +8,7 @@ import pytest
 from devexplore.errors import InvalidSpec
 from devexplore.stats import critical_points, noisy_curve
 
-from .planted_stages import X, planted_monotone, planted_stages
+from .planted_stages import X, planted_climb, planted_monotone, planted_stages
 
 SEEDS = range(1000, 1200)
 """None of these was looked at when the thresholds were chosen."""
@@ -60,6 +60,21 @@ def test_planted_boundaries_are_found_within_their_intervals_which_hold_them_as_
     assert 0.85 <= np.mean(list(chain(*covered.values()))) <= 0.95
     assert 0.85 <= np.mean(covered["maximum"] + covered["minimum"]) <= 0.95
     assert np.mean(covered["plateau"]) >= 0.85  # in fact .97: too wide
+
+
+@pytest.mark.slow
+def test_a_short_climb_between_long_flat_stretches_has_two_boundaries_where_it_begins_and_ends():
+    held: list[bool] = []
+    missed: list[float] = []
+    for seed in SEEDS[:60]:
+        curve = planted_climb(seed)
+        points = critical_points(X, curve.value, curve.se)
+        assert len(points.location) == 2
+        held += ((points.lower <= curve.boundaries) & (curve.boundaries <= points.upper)).tolist()
+        missed += (points.location - curve.boundaries).tolist()
+    assert 0.85 <= np.mean(held) <= 0.97
+    assert abs(np.mean(missed)) < 0.03
+    assert np.std(missed) < 0.15
 
 
 def test_a_planted_maximum_is_found_within_its_interval_and_the_true_interval_is_not_wide() -> None:

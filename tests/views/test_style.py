@@ -49,11 +49,10 @@ def contrast(first, second):
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("deficiency", [None, *DEFICIENCIES])
-def test_warm_and_cool_and_fell_and_rose_are_told_apart_by_colour_blind_eyes(theme, deficiency):
+def test_fell_and_rose_are_told_apart_by_colour_blind_eyes(theme, deficiency):
     matrix = np.eye(3) if deficiency is None else np.array(DEFICIENCIES[deficiency])
-    for first, second in [(theme.warm[0], theme.cool[0]), (theme.fell, theme.rose)]:
-        seen = [lab(np.clip(matrix @ linear(c), 0, 1)) for c in (first, second)]
-        assert np.linalg.norm(seen[0] - seen[1]) > 20
+    seen = [lab(np.clip(matrix @ linear(c), 0, 1)) for c in (theme.fell, theme.rose)]
+    assert np.linalg.norm(seen[0] - seen[1]) > 20
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
@@ -92,6 +91,30 @@ def test_stages_of_one_type_that_follow_each_other_differ_in_shade():
     assert shades[0] in LIGHT.warm
     assert shades[2] in LIGHT.cool
     assert shades[4] in LIGHT.undecided
+    assert len(set(stage_shades(["A"] * 20, DARK))) == 20
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("kind", ["A", "B", "undecided"])
+@pytest.mark.parametrize("deficiency", [None, *DEFICIENCIES])
+def test_six_stages_of_one_type_are_told_apart_in_their_order_by_colour_blind_eyes(theme, kind, deficiency):
+    matrix = np.eye(3) if deficiency is None else np.array(DEFICIENCIES[deficiency])
+    shades = stage_shades([kind] * 6, theme)
+    seen = [lab(np.clip(matrix @ linear(c), 0, 1)) for c in shades]
+    assert all(np.linalg.norm(first - second) > 7.5 for first, second in combinations(seen, 2))
+    away = np.diff([contrast(shade, theme.surface) for shade in shades])
+    assert (away > 0).all()
+    assert contrast(shades[0], theme.surface) > 3
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("deficiency", [None, *DEFICIENCIES])
+def test_no_stage_of_type_a_looks_like_one_of_type_b_to_colour_blind_eyes(theme, deficiency):
+    matrix = np.eye(3) if deficiency is None else np.array(DEFICIENCIES[deficiency])
+    warm, cool = (
+        [lab(np.clip(matrix @ linear(c), 0, 1)) for c in options] for options in (theme.warm, theme.cool)
+    )
+    assert all(np.linalg.norm(a - b) > 35 for a in warm for b in cool)
 
 
 def test_bands_are_warm_for_a_and_cool_for_b():

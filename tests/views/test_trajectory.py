@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from devexplore.views import trajectory
+from devexplore.views import form_marks, trajectory
+from devexplore.views.development import trajectory_figure
+from devexplore.views.sheet import foot_height
 from devexplore.views.style import DARK, LIGHT
 from devexplore.views.trajectory_layers import LAYERS, ROUND
 from devexplore.views.trajectory_space import space
@@ -222,3 +224,30 @@ def test_the_window_holds_forms_that_lie_off_the_curve(dynamics, marks, forms):
 
 def test_the_caption_ends_with_what_is_known_of_forms(dynamics, forms):
     assert trajectory.caption(dynamics, forms.attrs["conclusion"]).endswith("against 19 random walks.")
+
+
+def test_the_key_explains_what_is_drawn_and_nothing_else(dynamics, forms):
+    forms.attrs["bandwidth"] = 0.1
+    assert form_marks.key(forms, 0.2) == (
+        "Green stars: forms, in the circle within which planes had to agree. Green squares: turns that beat "
+        "random walks and are no form. Forms were sought at a bandwidth of their own, 0.1."
+    )
+    none = forms.isel(form=[], turn=[2])
+    assert form_marks.key(none, 0.1) == ""
+    assert "diamonds" in trajectory.vertex_key(dynamics)
+    assert trajectory.vertex_key(dynamics.isel(vertex=[])) == ""
+
+
+def test_cusps_are_drawn_whole_or_not_at_all(plane):
+    assert {trace.cliponaxis for trace in layer(plane, "vertices")} == {False}
+
+
+def test_a_longer_caption_makes_the_sheet_higher_and_stays_below_the_planes(dynamics, marks):
+    dynamics.attrs["bandwidth"] = 0.3
+    short, long = (
+        trajectory_figure(dynamics, None, words, marks, LIGHT) for words in ("none", "many words " * 60)
+    )
+    assert long.layout.height - short.layout.height > 40
+    for figure in (short, long):
+        lowest = figure.layout.height * figure.layout.yaxis.domain[0]
+        assert lowest == pytest.approx(foot_height(figure.layout.annotations[0].text) + 42, abs=1)
