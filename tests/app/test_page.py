@@ -251,8 +251,8 @@ def test_runs_without_text_show_a_labelled_grid(visit):
 
 def test_a_run_with_hardly_anything_says_what_would_measure_it(visit):
     page = visit("?run=bare", ready=None)
-    page.locator(".place.tokens code").wait_for(timeout=60_000)
-    assert page.locator(".place.tokens code").inner_text().endswith("bare --only losses")
+    page.locator(".place.shared code").wait_for(timeout=60_000)
+    assert page.locator(".place.shared code").inner_text().endswith("bare --only losses")
     page.locator(".place.trajectory .message", has_text="cannot be computed").wait_for(timeout=60_000)
     assert page.errors == []
 
