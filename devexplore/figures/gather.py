@@ -40,7 +40,8 @@ class Staged(NamedTuple):
         if self.stages is None:
             return "no stages: neither LLC nor losses are measured"
         note = self.stages.attrs.get("note", "")
-        return f"Stages: {note}." if note else ""
+        dashed = " Dashed: by hand; dotted: on the curve." if any(mark.own for mark in self.marks) else ""
+        return f"Stages: {note}.{dashed}" if note else dashed.strip()
 
 
 def staged(run: Run, stages: xr.Dataset | None, theme: ThemeName) -> Staged:

@@ -10,7 +10,7 @@ import xarray as xr
 from devexplore.views.axes import axis, log_step, step_label, step_ticks
 from devexplore.views.rows import strip_label
 from devexplore.views.sheet import WIDTH, Box, foot, place, sheet, write
-from devexplore.views.stage_bands import band_names, band_trace
+from devexplore.views.stage_bands import band_names, band_trace, boundary_lines
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme, run_style
 
@@ -166,8 +166,9 @@ def _rows(
     )
     for stage in stages:
         figure.add_trace(band_trace(stage, theme, low, top))
+    figure.add_traces(boundary_lines(stages, theme, low, top))
     letters = int(box.width / (0.6 * SIZES["small"]))
-    for name in band_names(list(stages), end, theme, letters):
+    for name in band_names(stages, end, theme, letters):
         figure.add_annotation({**name, "yref": "y domain"})
     return figure, float
 

@@ -10,7 +10,7 @@ from devexplore.views.axes import shorten, step_label
 from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.sheet import WIDTH, Box, domains, sheet
 from devexplore.views.sheet import foot as write_foot
-from devexplore.views.stage_bands import boundary_traces, chosen_by_hand, lanes_height
+from devexplore.views.stage_bands import lanes_height
 from devexplore.views.stages import StageMark
 from devexplore.views.style import FONT, TYPE_WORDS, Theme
 
@@ -41,13 +41,11 @@ def stage_sheet(
     for i, panel in enumerate(panels):
         low, high = panel.range
         panel = panel._replace(range=(low - (high - low) * share / (1 - share), high))  # room for the bars
-        draw_panel(figure, panel, Box(70, top + 262 * i, WIDTH - 110, 190), i + 1, marks, last_step, theme)
-        for mark in boundary_traces(stages, theme, *panel.range):
-            figure.add_trace(mark.update(xaxis=f"x{i + 1}", yaxis=f"y{i + 1}"))
+        box = Box(70, top + 262 * i, WIDTH - 110, 190)
+        draw_panel(figure, panel, box, i + 1, marks, last_step, theme, stages)
     across, up = domains(figure, Box(16, top + 262 * len(panels), WIDTH - 32, table_height))
     figure.add_trace(_table(stages, marks, theme).update(domain={"x": across, "y": up}))
-    own = "Dashed lines: boundaries chosen by hand." if any(chosen_by_hand(stages)) else ""
-    write_foot(figure, f"{foot} {own}".strip(), theme)
+    write_foot(figure, foot, theme)
     return figure
 
 

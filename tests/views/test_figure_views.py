@@ -1,6 +1,7 @@
 """Sheets and what stands on them: bands, labels, wells, drawings and rows say what their data say."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -8,10 +9,13 @@ from hypothesis import strategies as st
 
 from devexplore.views.axes import log_step
 from devexplore.views.k_gons import k_gon_sheet
+from devexplore.views.labels import spread_apart
 from devexplore.views.landscape import landscape_figure, n_words
-from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack, spread_apart
+from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack
 from devexplore.views.row_chart import agreement_chart, development_chart
 from devexplore.views.sheet import WIDTH
+from devexplore.views.stage_axis import stage_axis
+from devexplore.views.stage_bands import band_names
 from devexplore.views.stage_sheet import stage_sheet, with_error
 from devexplore.views.stage_texts import stage_texts
 from devexplore.views.style import LIGHT
@@ -115,6 +119,17 @@ def test_words_spread_apart_keep_their_order_and_their_distance_and_move_only_wh
         assert np.allclose(apart, places)
 
 
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(1, 9)), min_size=1, max_size=10))
+def test_words_of_several_lengths_do_not_overlap_and_keep_within_their_ends(words):
+    places, sizes = np.array(words).T
+    apart = spread_apart(places, sizes, (0.0, 100.0))
+    order = np.argsort(places, kind="stable")
+    left, right = (apart - sizes / 2)[order], (apart + sizes / 2)[order]
+    assert (left[1:] >= right[:-1] - 1e-9).all()
+    assert left[0] >= -1e-9
+    assert right[-1] <= 100 + 1e-9
+
+
 def test_a_panel_holds_its_curves_their_bands_and_their_names_at_the_right_end(marks):
     value = np.array([1.0, 2.0, np.nan, 4.0, 5.0])
     curve = Curve(STEP, value, "n = 2", "#112233", value - 1, value + 2)
@@ -127,6 +142,36 @@ def test_a_panel_holds_its_curves_their_bands_and_their_names_at_the_right_end(m
     assert np.array_equal(band.y, [0, 1, 3, 4, 7, 6, 4, 3])
     assert len(layer(figure, "band")) == 3
     assert {"<b>T</b>", "n = 2", "F"} <= set(notes(figure))
+
+
+def test_every_boundary_is_a_line_in_every_panel_and_those_of_the_user_are_dashed(marks):
+    marks = [marks[0]._replace(own=True), *marks[1:]]
+    figure = panel_stack([Panel("a", ""), Panel("b", "", range=(2, 4))], marks, 9999, LIGHT)
+    lines = layer(figure, "boundary")
+    assert [line.x[0] for line in lines] == 2 * log_step(np.array([100, 1000])).tolist()
+    assert [line.line.dash for line in lines] == 2 * ["dash", "dot"]
+    assert [(line.y[0], line.y[-1]) for line in lines[2:]] == 2 * [(2, 4)]
+    axis = go.Figure()
+    stage_axis(axis, np.array([0, 9999]), marks, LIGHT)
+    drawn = [shape for shape in axis.layout.shapes if shape.type == "line"]
+    assert [shape.x0 for shape in drawn] == log_step(np.array([100, 1000])).tolist()
+    assert [shape.line.dash for shape in drawn] == ["dash", "dot"]
+
+
+def test_each_of_six_narrow_stages_has_its_name_over_it_in_order(marks):
+    ends = [0, 9000, 9100, 9200, 9300, 9400, 9999]
+    six = [marks[0]._replace(name=f"S{i + 1}", start=ends[i], end=ends[i + 1]) for i in range(6)]
+    six[3] = six[3]._replace(name="previous-token")
+    names = band_names(six, 4.0, LIGHT, letters=25)
+    assert [name["text"] for name in names] == [
+        f"<b>{n}</b>" for n in ("S1", "S2", "S3", "prev…", "S5", "S6")
+    ]
+    places = [name["x"] for name in names]
+    assert places == sorted(places)
+    assert min(np.diff(places)) >= 3 / 25 * 4.0 - 1e-9
+    many = [six[1]._replace(start=9000 + 10 * i, end=9010 + 10 * i) for i in range(90)]
+    assert 0 < len(band_names([six[0], *many], 4.0, LIGHT, letters=25)) < 9
+    assert band_names([], 4.0, LIGHT) == []
 
 
 def test_a_panel_without_values_says_so_and_a_single_value_is_a_point():
@@ -156,7 +201,6 @@ def test_the_sheet_of_stages_has_a_row_a_stage_and_marks_boundaries_with_their_i
     (interval,) = layer(figure, "interval")
     assert np.allclose(interval.x, log_step(np.array([80, 130])))
     assert figure.layout.yaxis.range[0] < interval.y[0] < 0.0  # below the curves
-    assert "Dashed lines: boundaries chosen by hand." in notes(figure)
     (table,) = (trace for trace in figure.data if trace.type == "table")
     columns = table.cells["values"]
     assert list(columns[0]) == ["<b>S1</b>", "<b>S2</b>", "<b>S3</b>"]

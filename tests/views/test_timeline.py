@@ -11,8 +11,8 @@ from devexplore.analysis.trust import trust as judge_llc
 from devexplore.views.axes import log_step, padded, step_label, step_ticks
 from devexplore.views.llc_row import llc_row, settings, trust
 from devexplore.views.rows import loss_row, strip_row, strips
-from devexplore.views.stage_bands import boundary_traces, chosen_by_hand
-from devexplore.views.stages import stage_index, stage_marks
+from devexplore.views.stage_bands import boundary_traces
+from devexplore.views.stages import chosen_by_hand, stage_index, stage_marks
 from devexplore.views.style import DARK, LIGHT
 from devexplore.views.timeline import follow, least_height, timeline
 
