@@ -14,9 +14,9 @@ from devexplore.errors import CheckpointNotFound, InvalidSpec, MissingText, NotM
 from devexplore.measure.pipeline import ensure_outputs
 from devexplore.run import Run
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, METRICS, STEP
-from devexplore.views.llc_row import llc_row
+from devexplore.views.llc_row import llc_caption, llc_row
 from devexplore.views.panels import Panel, row_panel
-from devexplore.views.rows import loss_row
+from devexplore.views.rows import loss_caption, loss_row
 from devexplore.views.stages import StageMark, stage_marks
 from devexplore.views.style import THEMES, Theme, ThemeName
 
@@ -85,6 +85,12 @@ def loss_panel(run: Run, theme: Theme) -> Panel:
     """The loss over training, or why it cannot be shown."""
     row = loss_row(loaded(run, LOSSES), loaded(run, CHECKPOINTS), theme)
     return Panel("loss", "", message=f"no losses; {run.remedy('losses')}") if row is None else row_panel(row)
+
+
+def curves_caption(run: Run) -> str:
+    """What the lines and marks of ``loss_panel`` and ``llc_panel`` mean."""
+    words = (loss_caption(loaded(run, LOSSES), loaded(run, CHECKPOINTS)), llc_caption(loaded(run, LLC)))
+    return " ".join(filter(None, words))
 
 
 def llc_panel(run: Run, theme: Theme) -> Panel:

@@ -11,7 +11,7 @@ import xarray as xr
 from devexplore.views.axes import axis, log_step, padded, step_ticks
 from devexplore.views.labels import spread_apart
 from devexplore.views.rows import Row
-from devexplore.views.sheet import WIDTH, Box, place, reference, sheet, write
+from devexplore.views.sheet import WIDTH, Box, foot_height, place, reference, sheet, write
 from devexplore.views.sheet import foot as write_foot
 from devexplore.views.stage_bands import band_names, band_trace, boundary_lines, boundary_traces
 from devexplore.views.stages import StageMark
@@ -22,8 +22,8 @@ _LETTER = 0.6
 
 _PANEL_HEIGHT, _ROOM_ABOVE, _ROOM_BELOW = 150.0, 48.0, 40.0
 _STACKED_HEIGHT = 210.0
-_ROOM_LEFT, _ROOM_RIGHT = 50.0, 78.0
-_HEAD, _FOOT = 62.0, 40.0
+_ROOM_LEFT, _ROOM_RIGHT = 50.0, 90.0
+_HEAD = 62.0
 
 
 class Curve(NamedTuple):
@@ -100,7 +100,7 @@ def panel_grid(
     rows = -(-len(panels) // columns)
     cell = (WIDTH - 12) / columns
     high = _PANEL_HEIGHT + _ROOM_ABOVE + _ROOM_BELOW
-    figure = sheet(_HEAD + rows * high + _FOOT, theme, title, said)
+    figure = sheet(_HEAD + rows * high + foot_height(foot), theme, title, said)
     for i, panel in enumerate(panels):
         row, column = divmod(i, columns)
         box = Box(
@@ -126,7 +126,7 @@ def panel_stack(
 ) -> go.Figure:
     """Panels one below the other over the whole width, all over the same log-steps."""
     high = _STACKED_HEIGHT + _ROOM_ABOVE + _ROOM_BELOW
-    figure = sheet(_HEAD + len(panels) * high + _FOOT, theme, title, said)
+    figure = sheet(_HEAD + len(panels) * high + foot_height(foot), theme, title, said)
     for i, panel in enumerate(panels):
         box = Box(70, _HEAD + i * high + _ROOM_ABOVE, WIDTH - 160, _STACKED_HEIGHT)
         draw_panel(figure, panel, box, i + 1, stages, last_step, theme)

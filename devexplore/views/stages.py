@@ -44,7 +44,10 @@ def stage_marks(stages: xr.Dataset | None, theme: Theme) -> list[StageMark]:
             words += f"; Δloss {delta_loss:+.3g}"
         if np.isfinite(delta_llc):
             words += f"; ΔLLC {delta_llc:+.3g} ± {float(one['delta_llc_se']):.2g}"
-            words += "" if bool(one.get("trusted", True)) else ", between estimates that are not trusted"
+            if not bool(one.get("supported", True)):
+                words += ", with an end among checkpoints that are no LLC"
+            elif not bool(one.get("trusted", True)):
+                words += ", between estimates that are not trusted"
         note = str(one["note"].item()) if "note" in one else ""
         words += f". {note}" if note else ""
         mark = StageMark(str(one["name"].item()), start, end, kind, colour, band(kind, theme), words, own[i])

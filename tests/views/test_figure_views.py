@@ -16,8 +16,9 @@ from devexplore.views.row_chart import agreement_chart, development_chart
 from devexplore.views.sheet import WIDTH
 from devexplore.views.stage_axis import stage_axis
 from devexplore.views.stage_bands import band_names
-from devexplore.views.stage_sheet import stage_sheet, with_error
+from devexplore.views.stage_sheet import in_one_format, stage_sheet, with_error
 from devexplore.views.stage_texts import stage_texts
+from devexplore.views.stages import stage_marks
 from devexplore.views.style import LIGHT
 from devexplore.views.wells import ground, heights, well_places
 
@@ -213,6 +214,33 @@ def test_numbers_with_errors_end_at_the_second_digit_of_the_error():
     assert [with_error(149.5, 23.0), with_error(-2.0, 0.0)] == ["+150 ± 23", "−2"]
 
 
+def test_numbers_of_a_column_have_as_many_places_and_next_to_nothing_is_said_to_be_that():
+    column = in_one_format(np.array([-1.524, 0.00624, -3.4e-9, np.nan]))
+    assert column == ["−1.524", "+0.006", "≈ 0", "–"]
+    assert in_one_format(np.array([149.5, -20_000.0])) == ["+150", "−20000"]
+    assert in_one_format(np.zeros(2)) == ["+0", "+0"]
+    assert in_one_format(np.full(1, np.nan)) == ["–"]
+
+
+def test_a_stage_with_an_end_where_no_llc_is_known_is_marked_whatever_it_changed(stages):
+    stages = stages.assign(
+        boundary_lower=("stage", np.full(3, np.nan)),
+        boundary_upper=("stage", np.full(3, np.nan)),
+        probability=("stage", np.full(3, np.nan)),
+        boundary_kind=("stage", np.array(["chosen", "chosen", "end"], dtype=object)),
+        type=("stage", np.array(["undecided", "A", "B"], dtype=object)),
+        supported=("stage", [False, True, True]),
+        trusted=("stage", [False, True, False]),
+    )
+    marks = stage_marks(stages, LIGHT)
+    assert "with an end among checkpoints that are no LLC" in marks[0].words
+    assert [mark.own for mark in marks] == [True, True, False]
+    figure = stage_sheet([Panel("LLC", "", range=(0, 10))], stages, marks, 9999, LIGHT)
+    (table,) = (trace for trace in figure.data if trace.type == "table")
+    assert [kind.endswith(" †") for kind in table.cells["values"][2]] == [True, False, False]
+    assert [delta.endswith("*") for delta in table.cells["values"][4]] == [False, False, True]
+
+
 def test_a_square_drawn_from_its_columns_has_four_corners_and_the_fifth_feature_is_none():
     norm = np.array([[1.0, 1.0, 1.0, 1.0, 0.1]])
     angle = np.array([[0.0, np.pi / 2, np.pi, -np.pi / 2, 1.0]])
@@ -243,18 +271,25 @@ def test_rows_of_an_agreement_hold_each_curve_s_own_boundaries():
             "kind": ("boundary", np.array(["maximum", "minimum", "plateau"], dtype=object)),
             "shared": (("curve_name", "other"), [[np.nan, 0.5], [1.0, np.nan]]),
             "chance": (("curve_name", "other"), [[np.nan, 0.2], [0.3, np.nan]]),
+            "p_value": (("curve_name", "other"), [[np.nan, 0.36], [0.001, np.nan]]),
         },
         coords={"curve_name": ["llc", "loss"], "other": ["llc", "loss"]},
         attrs={"last_step": 9999.0, "without": {"curvature": "no outputs"}},
     )
-    figure = agreement_chart(found, [], LIGHT)
+    silent = found.reindex(
+        curve_name=["llc", "silent_corners", "loss"], other=["llc", "silent_corners", "loss"]
+    )
+    figure = agreement_chart(silent, [], LIGHT, called={"loss": "loss of samples"})
+    assert figure.layout.yaxis.ticktext == ("LLC", "Loss of samples")
     llc, loss = layer(figure, "boundaries")
     assert np.allclose(llc.x, log_step(np.array([10, 500])))
     assert list(llc.marker.symbol) == ["triangle-up", "square"]
     assert set(llc.y) == {0.0}
     assert set(loss.y) == {1.0}
-    assert "50% (20%)" in notes(figure)
-    assert "curvature: no outputs" in notes(figure)[-1]
+    assert "50% (20%), p 0.36" in notes(figure)
+    (below,) = (note for note in notes(figure) if "maximum" in note)
+    assert "Without any boundary: Silent corners." in below
+    assert "Curvature: no outputs" in below
 
 
 def test_rows_of_developments_span_onset_to_end_and_open_where_they_go_on(marks):
@@ -276,9 +311,15 @@ def test_rows_of_developments_span_onset_to_end_and_open_where_they_go_on(marks)
     assert np.allclose(layer(figure, "span")[1].x[:2], log_step(np.array([50, 9000])))
     assert list(layer(figure, "going on")[0].y) == [1.0]
     assert "10 (9–12)" in notes(figure)
-    assert "Not measured: n-grams." in notes(figure)[-1]
+    assert any("Not measured: n-grams." in note for note in notes(figure))
+    ends = layer(figure, "ends")[0].x
+    assert np.allclose(ends, log_step(np.array([5, 50, 40, np.nan])), equal_nan=True)  # one is not over
     seeds = xr.concat([found, found], xr.DataArray(["s0", "s1"], dims="run", name="run"))
-    assert len(layer(development_chart(seeds, marks, 9999, LIGHT), "halfway")) == 2
+    several = development_chart(seeds, marks, 9999, LIGHT, note="No intervals for s1.")
+    assert len(layer(several, "halfway")) == 2
+    assert any(
+        "No intervals for s1.<br>Not measured in all of the runs: n-grams." in n for n in notes(several)
+    )
 
 
 def test_texts_have_one_colour_limit_for_all_stages_and_are_escaped(marks):
