@@ -56,11 +56,12 @@ def free_energy(
         draws, seed: of λ ~ N(λ̂, SE), for probabilities and intervals.
 
     Returns:
-        Over (stage, n): free_energy (nats) and preferred, the probability of having the lowest one. Over
-        stage: step, loss, llc, llc_se, verdict and why of the representative; and of each stage with the one
-        before it (NaN for the first, and where either is unknown): crossing_n, from which on the lower loss
-        wins (NaN: one is better at every n), crossing_lower and crossing_upper (90 %; a draw in which one is
-        better at every n counts as 1), crossing_probability (share of draws that have a crossing).
+        Over (stage, n): free_energy (no unit: it stands in the posterior's exponent) and preferred, the
+        probability of having the lowest one. Over stage: step, loss, llc, llc_se, verdict and why of the
+        representative; and of each stage with the one before it (NaN for the first, and where either is
+        unknown): crossing_n, from which on the lower loss wins (NaN: one is better at every n),
+        crossing_lower and crossing_upper (90 %; a draw in which one is better at every n counts as 1),
+        crossing_probability (share of draws that have a crossing).
 
     Raises:
         NotMeasured: for a run without LLC.
@@ -87,7 +88,7 @@ def free_energy(
     result["free_energy"] = (
         ("stage", "n"),
         free_energies(loss, llc, grid),
-        {"units": "nats", "long_name": "free energy n·L + λ̂·ln n"},
+        {"units": "1", "long_name": "free energy n·L + λ̂·ln n"},
     )
     result["preferred"] = (
         ("stage", "n"),

@@ -17,6 +17,9 @@ PLACE: Final = ("sequence", "position")
 CONTEXT_TOKENS: Final = 12
 """How many tokens before a prediction are shown as its context."""
 
+NAMES: Final = ("sequence_name", "position_name")
+"""Attributes that say what people call a sequence and a position ("text", "mode", "value")."""
+
 _TEXTS: Final = ("token_text", "target_text", "token_id", "target_id")
 
 
@@ -26,7 +29,8 @@ def labelled_losses(source: "Run | xr.Dataset", probe: "Run | xr.Dataset | None"
     Coordinates sequence and position count from 0 where the source has none of its own; position p is the
     prediction from tokens 0 … p. For text, token_text (the token read), target_text (the token predicted) and
     their ids are coordinates too: from ``probe`` (a run, or a Dataset like its group ``probe``), else from
-    the source itself (a run's own probe; ``dx.token_losses`` holds both). Still lazy if the source is.
+    the source itself (a run's own probe; ``dx.token_losses`` holds both); so are its names for the two
+    dimensions (``attrs`` sequence_name, position_name). Still lazy if the source is.
 
     Raises:
         NotMeasured: for a run without token losses.
@@ -50,7 +54,8 @@ def labelled_losses(source: "Run | xr.Dataset", probe: "Run | xr.Dataset | None"
 
 
 def with_texts(values: xr.DataArray, probe: "Run | xr.Dataset | None") -> xr.DataArray:
-    """These values (sequence, position, …) with the probe's texts and ids as coordinates, where it has any.
+    """These values (sequence, position, …) with the probe's texts and ids as coordinates, where it has any,
+    and its names for sequences and positions as ``attrs``.
 
     Raises ``InvalidSpec`` for a probe of another shape, or what is none.
     """
@@ -69,7 +74,8 @@ def with_texts(values: xr.DataArray, probe: "Run | xr.Dataset | None") -> xr.Dat
                 f"these are losses of {sizes[0]} predictions, the probe has {sizes[1]}; give their own probe"
             )
         coords[name] = (PLACE, texts.values)
-    return values.assign_coords(coords)
+    names = {} if dataset is None else {name: dataset.attrs[name] for name in NAMES if name in dataset.attrs}
+    return values.assign_coords(coords).assign_attrs(names)
 
 
 def require_texts(values: xr.DataArray, what: str) -> None:

@@ -61,16 +61,25 @@ def when_learned(
 
     Returns:
         learned_step, early, late, lowest, fate (sequence, position) as ``learning_steps`` has them;
-        group_index (sequence, position), −1 where a loss is missing. Over ``group`` (stages in order, then
-        "never learned", "unlearned"): group_start, group_end (steps; NaN for the last two), count, share;
-        mean_loss and mean_loss_se (group, step), of the raw losses; the error takes sequences as its units,
-        (``stats.clustered_mean``). Examples, those whose smoothed history lies nearest to the group's mean:
-        example_sequence, example_position (−1 where a group has fewer) and, for text, example_context,
-        example_target (group, example).
+        group_index (sequence, position), −1 where a loss is missing, and group_name, "" there. Over ``group``
+        (stages in order, then "never learned", "unlearned"): group_start, group_end (steps; NaN for the last
+        two), count, share; mean_loss and mean_loss_se (group, step), of the raw losses; the error takes
+        sequences as its units (``stats.clustered_mean``). Examples, those whose smoothed history lies nearest
+        to the group's mean: example_sequence, example_position (−1 where a group has fewer) and, for text,
+        example_context, example_target (group, example).
         For text also class_share (group, token_class), the share of the group that is in each class, with
         class_share_all (token_class) to compare with; and typical_token, typical_count, typical_excess
         (group, typical): tokens that occur most beyond their share of all predictions, k − n·p over
         √(n·p·(1 − p)), at least twice.
+
+    A table with a row a prediction, token, step and stage, is::
+
+        groups = dx.when_learned(run)
+        table = groups[["target_text", "learned_step", "group_name"]].to_dataframe()
+
+    indexed by sequence and position, both from 0 (``.query("group_name == 'S3'")`` chooses). Of your own text
+    give the stages too: ``dx.when_learned(losses, dx.find_stages(run))``. ``attrs["grouping"]`` says what the
+    groups are.
 
     Everything is held in memory: 600 checkpoints of 32 × 1,024 predictions (a run of the paper's size) take
     1.2 GB and some 5 s on one core.
@@ -88,7 +97,9 @@ def when_learned(
     names, edges = _edges(stages, found["learned_step"].values)
     index = _group_index(found, edges)
     grouped = found.drop_vars("smooth_loss").assign(group_index=(PLACE, index))
-    grouped = grouped.assign_coords(group=np.array([*names, NEVER, UNLEARNED], dtype=object))
+    every = np.array([*names, NEVER, UNLEARNED], dtype=object)
+    grouped = grouped.assign(group_name=(PLACE, np.append(every, "")[index])).assign_coords(group=every)
+    grouped.attrs["grouping"] = _grouping(stages, source)
     member = index.ravel() == np.arange(len(names) + 2)[:, None]
     ends = np.full((2, 2), np.nan)
     grouped["group_start"] = ("group", np.concatenate([edges[:-1], ends[0]]))
@@ -101,6 +112,17 @@ def when_learned(
     if "target_text" in losses.coords:
         grouped = grouped.assign(_class_shares(losses, member) | _typical_tokens(losses, member, n_typical))
     return grouped
+
+
+def _grouping(stages: xr.Dataset | None, source: "Run | xr.Dataset") -> str:
+    if stages is not None:
+        return "stages"
+    whose = source.attrs.get("run") if isinstance(source, xr.Dataset) else None
+    of = f"of the run {whose}" if whose else "of the run"
+    return (
+        "quarters of the learned predictions by their step, as no stages were given: "
+        f"give those {of}, stages=dx.find_stages(run)"
+    )
 
 
 def _edges(stages: xr.Dataset | None, learned: np.ndarray) -> tuple[list[str], np.ndarray]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.labelled_losses import PLACE, labelled_losses
+from devexplore.analysis.labelled_losses import NAMES, PLACE, labelled_losses
 from devexplore.checks import finite_number
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import smoother
@@ -78,6 +78,7 @@ def learning_steps(
     crossing[learned] = falling_crossing(x, flat[:, learned], ((early + late) / 2)[learned])
 
     shape, units = losses.shape[1:], {"units": losses.attrs.get("units", "")}
+    names = {name: losses.attrs[name] for name in NAMES if name in losses.attrs}
     return xr.Dataset(
         {
             "learned_step": (PLACE, np.expm1(crossing).reshape(shape), {"long_name": "half-way step"}),
@@ -88,7 +89,7 @@ def learning_steps(
             "smooth_loss": ((STEP, *PLACE), smooth.reshape(losses.shape), units),
         },
         coords=losses.coords,
-        attrs={"min_fall": min_fall, "bandwidth": bandwidth, **units},
+        attrs={**names, "min_fall": min_fall, "bandwidth": bandwidth, **units},
     )
 
 

@@ -74,10 +74,11 @@ def find_stages(
 
     Returns:
         start, end; name (S1 …, or the user's) and note (the user's); type: "A" if the LLC rises (Δλ̂ > 0),
-        "B" if it falls, "undecided" where the central 95 % of the posterior of Δλ̂ hold zero; trusted (both
-        ends are); delta_llc and delta_llc_se from the smooth curve; delta_loss from the recorded loss, linear
-        in x between checkpoints; delta_curve and delta_curve_se where a ``curve`` was asked for. Of the
-        boundary at ``end``: probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind,
+        "B" if it falls, "undecided" where the central 95 % of the posterior of Δλ̂ hold zero; supported (both
+        ends lie among estimates that are an LLC; else the type is undecided); trusted (both ends are);
+        delta_llc and delta_llc_se from the smooth curve; delta_loss from the recorded loss, linear in x
+        between checkpoints; delta_curve and delta_curve_se where a ``curve`` was asked for. Of the boundary
+        at ``end``: probability, boundary_lower, boundary_upper (steps, 90 %), boundary_kind,
         boundary_persistence, boundary_origin (``annotations.ORIGINS``) and boundary_note; NaN and "end" for
         the last stage.
 
@@ -117,6 +118,7 @@ def find_stages(
         **table,
         **_labels(chosen, edges),
         "type": np.where(supported, kind, "undecided").astype(object),
+        "supported": supported,
         "trusted": trusted,
         "delta_loss": np.diff(value_at(losses.step, losses.value, edges)),
         "delta_llc": delta,

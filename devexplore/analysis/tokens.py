@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.labelled_losses import CONTEXT_TOKENS, PLACE, context_before, labelled_losses
+from devexplore.analysis.labelled_losses import CONTEXT_TOKENS, NAMES, PLACE, context_before, labelled_losses
 from devexplore.analysis.learning_steps import BANDWIDTH, learning_steps, least_fall
 from devexplore.analysis.stages import find_stages
 from devexplore.checks import finite_number, whole_number
@@ -28,8 +28,9 @@ def loss_change(
     """token_loss at the later step minus that at the earlier, (sequence, position); negative: the loss fell.
 
     In the units of the loss (nats, or squared error). Steps between checkpoints stand for the nearest
-    measured one, in ln(1 + step) as on the timeline; ``attrs`` ``step_from`` and ``step_to`` say which. NaN
-    where either has no value; 0 from a step to itself. Coordinates are those of ``labelled_losses``:
+    measured one, in ln(1 + step) as on the timeline; ``attrs`` ``step_from`` and ``step_to`` say which,
+    ``asked_from`` and ``asked_to`` what was asked for, and ``stage`` of which stage that is. NaN where either
+    has no value; 0 from a step to itself. Coordinates are those of ``labelled_losses``:
     sequence, position, and for text the tokens, so that
     ``change.where(change.target_text == " the").mean()`` works.
 
@@ -47,7 +48,7 @@ def loss_change(
             two but have the same checkpoint nearest; a stage that is not there.
     """
     losses = labelled_losses(source, probe)
-    asked = _asked_steps(source, step_from, step_to, stage)
+    *asked, name = _asked_steps(source, step_from, step_to, stage)
     steps = losses[STEP].values
     at = [int(nearest_in_log_time(steps, step)[0]) for step in asked]
     if at[0] == at[1] and asked[0] != asked[1]:
@@ -56,7 +57,10 @@ def loss_change(
             f"steps {asked[0]:g} and {asked[1]:g} have the same checkpoint nearest, {steps[at[0]]}, so no "
             f"change between them is measured; beside it are {' and '.join(beside) or 'no others'}"
         )
-    return change_between(losses, *at)
+    change = change_between(losses, *at)
+    change.attrs |= dict(zip(("asked_from", "asked_to"), asked, strict=True))
+    change.attrs |= {"stage": name} if name else {}
+    return change
 
 
 def change_between(losses: xr.DataArray, earlier: int, later: int) -> xr.DataArray:
@@ -69,6 +73,7 @@ def change_between(losses: xr.DataArray, earlier: int, later: int) -> xr.DataArr
         "long_name": "change of loss (negative: fell)",
         "step_from": used[0],
         "step_to": used[1],
+        **{name: losses.attrs[name] for name in NAMES if name in losses.attrs},
     }
     return change
 
@@ -87,7 +92,9 @@ def loss_history(
     Returns:
         token_loss and smooth_loss (step); early, late and lowest loss, learned_step and fate as
         ``learning_steps`` has them; for text token_text, target_text, and ``context``, the last tokens before
-        the predicted one. ``attrs`` units.
+        the predicted one. ``attrs`` units, and sequences, how many there are.
+
+    ``sequence`` and ``position`` count from 0, as everywhere in Datasets; figures show both from 1.
 
     Raises:
         InvalidSpec: for a place that the losses do not have, or that has no loss.
@@ -104,6 +111,7 @@ def loss_history(
     found = learning_steps(one, min_fall=least_fall(losses), bandwidth=bandwidth).squeeze(PLACE)
     if "token_text" in losses.coords:
         found["context"] = context_before(losses, row, column, context)
+    found.attrs["sequences"] = losses.sizes["sequence"]
     return found.assign(token_loss=one.squeeze(PLACE).astype(np.float64))
 
 
@@ -112,11 +120,12 @@ def _asked_steps(
     step_from: float | None,
     step_to: float | None,
     stage: "str | int | xr.Dataset | None",
-) -> tuple[float, float]:
+) -> tuple[float, float, str]:
+    """Two steps, and the name of the stage that they are of ("": of none, or of one without a name)."""
     if stage is None:
         if step_from is None or step_to is None:
             raise InvalidSpec("expected two steps, or stage=: loss_change(run, 1000, 6000), or stage='S3'")
-        return finite_number("step_from", step_from, 0), finite_number("step_to", step_to, 0)
+        return finite_number("step_from", step_from, 0), finite_number("step_to", step_to, 0), ""
     if step_from is not None or step_to is not None:
         raise InvalidSpec("expected two steps or a stage, got both")
     if isinstance(stage, xr.Dataset):
@@ -130,7 +139,7 @@ def _asked_steps(
     else:
         stage = _named_stage(find_stages(source), stage)
     start, end = (finite_number(f"the stage's {end}", stage[end], 0) for end in ("start", "end"))
-    return start, end
+    return start, end, str(stage["name"].values) if "name" in stage else ""
 
 
 def _named_stage(stages: xr.Dataset, wanted: Any) -> xr.Dataset:

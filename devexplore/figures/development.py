@@ -4,7 +4,7 @@ import xarray as xr
 from plotly.graph_objects import Figure
 
 from devexplore.errors import NotMeasured
-from devexplore.figures.gather import dynamics_of, forms_of, llc_panel, loss_panel, staged
+from devexplore.figures.gather import curves_caption, dynamics_of, forms_of, llc_panel, loss_panel, staged
 from devexplore.run import Run
 from devexplore.views.development import development_figure, trajectory_figure
 from devexplore.views.style import ThemeName
@@ -34,7 +34,15 @@ def development(
     ed, why = dynamics_of(run, dynamics)
     panels = (loss_panel(run, found.theme), llc_panel(run, found.theme))
     return development_figure(
-        panels, ed, why, found.marks, found.last_step, found.theme, f"Development of {run.name}", found.said
+        panels,
+        ed,
+        why,
+        found.marks,
+        found.last_step,
+        found.theme,
+        f"Development of {run.name}",
+        found.said,
+        curves_caption(run),
     )
 
 

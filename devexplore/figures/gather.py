@@ -14,9 +14,9 @@ from devexplore.errors import CheckpointNotFound, InvalidSpec, MissingText, NotM
 from devexplore.measure.pipeline import ensure_outputs
 from devexplore.run import Run
 from devexplore.schema import CHECKPOINTS, LLC, LOSSES, METRICS, STEP
-from devexplore.views.llc_row import llc_row
+from devexplore.views.llc_row import llc_caption, llc_row
 from devexplore.views.panels import Panel, row_panel
-from devexplore.views.rows import loss_row
+from devexplore.views.rows import loss_caption, loss_row
 from devexplore.views.stages import StageMark, stage_marks
 from devexplore.views.style import THEMES, Theme, ThemeName
 
@@ -40,7 +40,8 @@ class Staged(NamedTuple):
         if self.stages is None:
             return "no stages: neither LLC nor losses are measured"
         note = self.stages.attrs.get("note", "")
-        return f"Stages: {note}." if note else ""
+        dashed = " Dashed: by hand; dotted: on the curve." if any(mark.own for mark in self.marks) else ""
+        return f"Stages: {note}.{dashed}" if note else dashed.strip()
 
 
 def staged(run: Run, stages: xr.Dataset | None, theme: ThemeName) -> Staged:
@@ -84,6 +85,12 @@ def loss_panel(run: Run, theme: Theme) -> Panel:
     """The loss over training, or why it cannot be shown."""
     row = loss_row(loaded(run, LOSSES), loaded(run, CHECKPOINTS), theme)
     return Panel("loss", "", message=f"no losses; {run.remedy('losses')}") if row is None else row_panel(row)
+
+
+def curves_caption(run: Run) -> str:
+    """What the lines and marks of ``loss_panel`` and ``llc_panel`` mean."""
+    words = (loss_caption(loaded(run, LOSSES), loaded(run, CHECKPOINTS)), llc_caption(loaded(run, LLC)))
+    return " ".join(filter(None, words))
 
 
 def llc_panel(run: Run, theme: Theme) -> Panel:

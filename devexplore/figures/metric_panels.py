@@ -68,7 +68,7 @@ _REGRESSION: Final = (
 )
 _SUPERPOSITION: Final = (
     MetricPanel("Corners of the k-gon", "represented_features"),
-    MetricPanel("Exact loss, and its k-gon’s", {"population_loss": "here", "kgon_loss": "k-gon"}, zero=True),
+    MetricPanel("Exact loss", {"population_loss": "here", "kgon_loss": "of its k-gon"}, zero=True),
     MetricPanel("Distance from the k-gon", "irregularity", zero=True),
     MetricPanel("Length of each feature", "feature_norm", "each", zero=True),
     MetricPanel("Direction of each feature", "feature_angle", "each"),
@@ -92,6 +92,17 @@ def panels_of(system: str, metrics: xr.Dataset) -> list[MetricPanel]:
     if system == TABLE:
         return [MetricPanel(strip_label(name), name) for name in strips(metrics)]
     return list(_OF_SYSTEM[system])
+
+
+def metric_titles(system: str) -> dict[str, str]:
+    """What the metrics of a system are called over their panels."""
+    titles: dict[str, str] = {}
+    for panel in _OF_SYSTEM.get(system, ()):
+        if isinstance(panel.names, str):
+            titles[panel.names] = panel.title
+        else:
+            titles |= {name: f"{panel.title}: {words}" for name, words in panel.names.items()}
+    return titles
 
 
 def drawn(

@@ -9,7 +9,9 @@ from devexplore.analysis.agreement import agreement as find_agreement
 from devexplore.analysis.developments import developments as find_developments
 from devexplore.arguments import as_runs
 from devexplore.figures.gather import staged
+from devexplore.figures.metric_panels import metric_titles
 from devexplore.run import Run
+from devexplore.schema import METRIC_BLOCKS
 from devexplore.views.row_chart import agreement_chart, development_chart
 from devexplore.views.style import ThemeName
 
@@ -23,11 +25,13 @@ def agreement(
 ) -> Figure:
     """The boundaries that each probe and metric sees by itself, on one time axis, beside the run's stages.
 
-    Draws ``dx.agreement`` (``curves`` as there); raises as that.
+    Draws ``dx.agreement`` (``curves`` as there); raises as that. Right: the share of the first row's
+    boundaries that each curve sees too, what chance would give, and ``p_value``.
     """
     found = staged(run, stages, theme)
     seen = find_agreement(run, curves)
-    return agreement_chart(seen, found.marks, found.theme, f"Boundaries of {run.name}, by probe", found.said)
+    title, words = f"Boundaries of {run.name}, by probe", metric_titles(run.system)
+    return agreement_chart(seen, found.marks, found.theme, title, found.said, words)
 
 
 def developments(
@@ -41,5 +45,10 @@ def developments(
     runs = as_runs(source)
     measured = find_developments(source)
     found = staged(runs[0], stages, theme)
-    title = f"Developments of {runs[0].name if len(runs) == 1 else f'{len(runs)} runs'}"
-    return development_chart(measured, found.marks, found.last_step, found.theme, title, found.said)
+    said, title = found.said, f"Developments of {runs[0].name}"
+    if len(runs) > 1:
+        title = f"Developments of {len(runs)} runs"
+        said = f"{said} The stages are those of {runs[0].name}.".strip()
+    without = [run.name for run in runs if not run.has(METRIC_BLOCKS)]
+    note = f"No intervals for {', '.join(without)}: no blocks of samples are stored." if without else ""
+    return development_chart(measured, found.marks, found.last_step, found.theme, title, said, note)

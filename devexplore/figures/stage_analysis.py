@@ -34,7 +34,7 @@ def stage_analysis(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeNa
         found.marks,
         found.last_step,
         found.theme,
-        title=f"What {run.name} does and how it is built, through its stages",
+        title=f"Behaviour and structure of {run.name} through its stages",
         said=found.said,
         foot=f"{bands} Lx Hy: head y of layer x.".strip() if "head" in metrics.dims else bands,
     )

@@ -9,10 +9,12 @@ from plotly.graph_objects import Figure
 from devexplore.analysis.saddle_times import saddle_times
 from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec
-from devexplore.figures.gather import loss_panel, metrics_of, staged
+from devexplore.figures.gather import loaded, loss_panel, metrics_of, staged
 from devexplore.run import Run
+from devexplore.schema import CHECKPOINTS, LOSSES
 from devexplore.views.k_gons import k_gon_sheet
 from devexplore.views.panels import panel_stack
+from devexplore.views.rows import loss_caption
 from devexplore.views.staircase import mode_panel
 from devexplore.views.style import ThemeName
 
@@ -33,7 +35,8 @@ def staircase(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = 
     modes = mode_panel(metrics_of(run, "mode_strength")["mode_strength"], times, found.theme)
     foot = (
         "Dotted: the teacher’s singular values. On half of each: bar, half learned between these steps; "
-        "diamond, closed form from the start; ring, closed form from the checkpoint before the bar."
+        "diamond, closed form from the start; ring, closed form from the checkpoint before the bar. "
+        f"{loss_caption(loaded(run, LOSSES), loaded(run, CHECKPOINTS))}"
     )
     return panel_stack(
         [loss_panel(run, found.theme), modes],

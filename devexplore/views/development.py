@@ -13,8 +13,6 @@ from devexplore.views.stages import StageMark
 from devexplore.views.style import TYPE_WORDS, Theme
 from devexplore.views.trajectory import caption, plane, plane_names, vertex_key
 
-LLC_KEY = "LLC: hollow points are doubtful; crosses and arrows at the edge are estimates that are no LLC."
-
 _LETTERS = 14
 """Of a stage's name in the key."""
 
@@ -28,21 +26,24 @@ def development_figure(
     theme: Theme,
     title: str = "",
     said: str = "",
+    key: str = "",
 ) -> go.Figure:
     """Left: panels over log-steps, one below the other. Right: the planes of ``dynamics``, the first large.
-    Without it the panels are as wide as the sheet, and the foot says ``why``."""
+    Without it the panels are as wide as the sheet, and the foot says ``why``. ``key``: what the marks of the
+    panels mean."""
     if dynamics is None:
-        quiet = f"No trajectory: {why}. {LLC_KEY}"
+        quiet = f"No trajectory: {why}. {key}"
         return panel_stack(panels, stages, last_step, theme, title=title, said=said, foot=quiet)
-    figure = sheet(700, theme, title, said)
+    words = [caption(dynamics), "Dots: checkpoints.", vertex_key(dynamics), key]
+    below = " ".join(filter(None, words))
+    figure = sheet(634 + foot_height(below), theme, title, said)
     for i, panel in enumerate(panels):
         box = Box(62, 104 + i * 272, 372, 206)
         draw_panel(figure, panel, box, i + 1, stages, last_step, theme)
     boxes = [Box(516, 86, 560, 246), Box(516, 386, 250, 212), Box(826, 386, 250, 212)]
     for number, (name, box) in enumerate(zip(plane_names(dynamics), boxes, strict=False), 3):
         inset(figure, plane(dynamics, name, stages, theme, ("stage", "raw", "vertices")), box, number)
-    words = [caption(dynamics), "Dots: checkpoints.", vertex_key(dynamics), LLC_KEY]
-    foot(figure, " ".join(filter(None, words)), theme)
+    foot(figure, below, theme)
     _key(figure, stages, theme)
     return figure
 
@@ -84,7 +85,7 @@ def _key(figure: go.Figure, stages: Sequence[StageMark], theme: Theme) -> None:
     ]
     kinds = [
         f"<span style='color:{shade}'>{TYPE_WORDS[kind]}</span>"
-        for kind, shade in (("A", theme.warm[0]), ("B", theme.cool[0]), ("undecided", theme.undecided[0]))
+        for kind, shade in (("A", theme.warm[1]), ("B", theme.cool[1]), ("undecided", theme.undecided[1]))
         if any(stage.type == kind for stage in stages)
     ]
     if words:

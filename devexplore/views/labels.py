@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import isotonic_regression
 
 from devexplore.views.style import SIZES
 
@@ -65,6 +66,24 @@ def place_labels(
         boxes.append(box)
         placed.append(best)
     return placed
+
+
+def spread_apart(
+    values: Float[np.ndarray, " n"],
+    size: float | Float[np.ndarray, " n"],
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> Float[np.ndarray, " n"]:
+    """The nearest places (least squares) to these values, in the same order, where things of these sizes do
+    not overlap, nor leave these ends where they fit between them."""
+    if len(values) == 0:
+        return np.empty(0)
+    order = np.argsort(values, kind="stable")
+    sizes = np.broadcast_to(np.asarray(size, dtype=float), len(values))[order]
+    offset = np.concatenate([[0.0], np.cumsum((sizes[1:] + sizes[:-1]) / 2)])
+    low, high = within[0] + sizes[0] / 2, within[1] - sizes[-1] / 2 - offset[-1]
+    apart = np.empty(len(values))
+    apart[order] = np.clip(isotonic_regression(values[order] - offset).x, low, max(low, high)) + offset
+    return apart
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:

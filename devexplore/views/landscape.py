@@ -8,25 +8,32 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.sampling.trust import TRUSTED
-from devexplore.views.axes import axis, shorten
-from devexplore.views.sheet import WIDTH, Box, foot, place, sheet, size_of, write
+from devexplore.views.axes import axis
+from devexplore.views.landscape_odds import draw_odds, n_words, stage_names
+from devexplore.views.sheet import Box, foot, foot_height, place, sheet, size_of
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
-from devexplore.views.wells import RIDGE, ground, heights, well_places
+from devexplore.views.trajectory_layers import apart, xyz
+from devexplore.views.wells import RIDGE, ground, heights, same_wells, well_places
 
 _FLOOR: Final = -0.5
+_TICK: Final = _FLOOR + 0.07
+_TIED: Final = -0.29
+"""Where ties stand below their well, under the words of one at height 0."""
+_WORDS: Final = 0.29
+"""Height of a well's words below it."""
 _STOPS: Final = 60
-_LETTERS: Final = 14
-_ODDS: Final = Box(WIDTH - 370, 100, 320, 300)
-_LINE: Final = 0.055
-"""Height of a line of words, in probability."""
 
 _FOOT: Final = (
-    "Measured: λ̂ with its standard error (ticks at the lower edge), the loss, and so F = n·L + λ̂·ln n, of "
-    "the checkpoint at the end of each stage; hollow: a doubtful λ̂. Schematic: walls and ridges; wells that "
-    "would coincide stand aside. Bars on the right: 90 % intervals of n at which neighbours cross. λ̂ is a "
-    "number at one nβ: n compares stages and counts no real samples."
+    "Measured, of the checkpoint at the end of each stage: λ̂ with its standard error (ticks at the lower "
+    "edge, each tied to its well), the loss, and so F = n·L + λ̂·ln n; hollow: a doubtful λ̂. L is {loss}. "
+    "Schematic: walls and ridges; wells that would overlap stand aside, stages less than 1 apart at every n "
+    "share one. Bars on the right: 90 % intervals of the n at which a stage (its colour) and the one before "
+    "cross. λ̂ is a number at one nβ: n compares stages and counts no real samples."
 )
+_LOSSES: Final = {
+    "init_loss": "the loss at w* over all the data that chains sample: it may fall where the test loss rises"
+}
 
 
 def landscape_figure(
@@ -35,21 +42,28 @@ def landscape_figure(
     """Left: one well a stage of ``free_energy``. Right: how sure each is to be preferred, over n. The slider
     moves n in both.
 
-    A well's place is λ̂ (moved aside where two would coincide: the tick below is where it belongs), its height
-    the free energy above the lowest one, as a share of the highest at that n. Walls and ridges are drawn
-    between them, not measured. A stage without an LLC has no well, and the foot says why.
+    A well's place is λ̂ (moved aside where two would overlap: a line ties it to the tick where it belongs),
+    its height the free energy above the lowest one, as a share of the highest at that n. Stages that no n
+    parts share a well. Walls and ridges are drawn between them, not measured. A stage without an LLC has no
+    well, and the foot says why.
     """
     known = np.flatnonzero(np.isfinite(energies["free_energy"].isel(n=0).values))
     shown, marks = energies.isel(stage=known), [stages[i] for i in known.tolist()]
-    missing = [
+    wells = same_wells(shown["free_energy"].transpose("stage", "n").values)
+    loss = str(energies.attrs.get("loss", "loss"))
+    words = [
+        _FOOT.format(loss=_LOSSES.get(loss, f"the {loss.replace('_', ' ')}")),
+        *_crossings(shown, marks, wells),
+    ]
+    words += [
         f"{stages[i].name} has no well ({_why(energies, i)})." for i in range(len(stages)) if i not in known
     ]
-    figure = sheet(560 + 16 * len(missing), theme, title, said)
+    text = "\n".join(words)
+    figure = sheet(500 + foot_height(text), theme, title, said)
     stops = np.unique(np.linspace(0, shown.sizes["n"] - 1, _STOPS).round().astype(int))
     active = _first_stop(shown, stops)
-    frames = [_moving(shown.isel(n=at), marks, theme) for at in stops.tolist()]
-    _odds(figure, shown, marks, theme)
-    _name_odds(figure, shown, marks, theme)
+    frames = [_moving(shown.isel(n=at), marks, wells, theme) for at in stops.tolist()]
+    draw_odds(figure, shown, marks, theme)
     still = len(tuple(figure.data))
     figure.add_traces(frames[active])
     _ground_axes(figure, shown, [mark.colour for mark in marks], theme)
@@ -63,27 +77,22 @@ def landscape_figure(
         for at, frame in zip(stops.tolist(), frames, strict=True)
     ]
     figure.update_layout(sliders=[_slider(steps, active, figure, theme)])
-    foot(figure, "\n".join([_FOOT, *missing]), theme)
+    foot(figure, text, theme)
     return figure
 
 
-def n_words(n: float) -> str:
-    """A number of samples: 316, 3.2k, 10M, 10⁹ as 1e9."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if n >= size:
-            return f"{n / size:.2g}{unit}" if n < 100 * size else f"{n / size:.0f}{unit}"
-    return f"{n:.0f}"
+def _above(lowest: float) -> str:
+    """+1,080; what is below 1 means nothing (terms of order ln ln n are left out)."""
+    return f"+{lowest:,.0f}" if lowest >= 10 else f"+{lowest:.1f}" if lowest >= 1 else "+ under 1"
 
 
-def _above(nats: float) -> str:
-    """+1,080; what is below a nat means nothing (terms of order ln ln n are left out)."""
-    return f"+{nats:,.0f}" if nats >= 10 else f"+{nats:.1f}" if nats >= 1 else "+ under 1"
-
-
-def _moving(at_n: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> list[go.Scatter]:
-    """What the slider moves: the ground, the wells' bottoms with their words, and n on the right."""
-    energy, odds = at_n["free_energy"].values, at_n["preferred"].values
-    places, height = well_places(at_n["llc"].values), heights(energy)
+def _moving(
+    at_n: xr.Dataset, stages: Sequence[StageMark], wells: Sequence[list[int]], theme: Theme
+) -> list[go.Scatter]:
+    """What the slider moves: the ground, the wells' bottoms with their words and ties, and n on the right."""
+    energy, odds, llc = (at_n[name].values for name in ("free_energy", "preferred", "llc"))
+    own = np.array([energy[well].min() for well in wells])
+    places, height = well_places(np.array([llc[well].mean() for well in wells])), heights(own)
     x, y = ground(places, height)
     floor = np.full(1, _FLOOR)
     hill = go.Scatter(
@@ -96,19 +105,19 @@ def _moving(at_n: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> list
         hoverinfo="skip",
         meta={"layer": "ground"},
     )
-    lowest = int(energy.argmin())
-    said = ["lowest" if i == lowest else _above(nats - energy[lowest]) for i, nats in enumerate(energy)]
+    said = ["lowest" if i == own.argmin() else _above(above) for i, above in enumerate(own - own.min())]
     words = [
-        f"<b>{shorten(mark.name, _LETTERS)}</b><br>{above}" for mark, above in zip(stages, said, strict=True)
+        f"{stage_names([stages[i] for i in well])}<br>{above}"
+        for well, above in zip(wells, said, strict=True)
     ]
-    hover = [
+    each = [
         f"{mark.name}, step {int(at_n['step'][i]):,}<br>loss {float(at_n['loss'][i]):.4g}"
-        f"<br>λ̂ {float(at_n['llc'][i]):.4g} ± {float(at_n['llc_se'][i]):.2g}"
+        f"<br>λ̂ {llc[i]:.4g} ± {float(at_n['llc_se'][i]):.2g}"
         f"<br>preferred with probability {odds[i]:.2f}"
         for i, mark in enumerate(stages)
     ]
     doubtful = at_n["verdict"].values != TRUSTED
-    colours = [mark.colour for mark in stages]
+    colours = [stages[well[0]].colour for well in wells]
     bottoms = go.Scatter(
         x=places,
         y=height,
@@ -118,20 +127,29 @@ def _moving(at_n: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> list
         textfont={"size": SIZES["small"], "color": colours},
         marker={
             "size": 11,
-            "symbol": np.where(doubtful, "circle-open", "circle").tolist(),
+            "symbol": ["circle-open" if doubtful[well].any() else "circle" for well in wells],
             "color": colours,
             "line": {"width": 2, "color": colours},
         },
-        customdata=hover,
+        customdata=["<br>".join(each[i] for i in well) for well in wells],
         hovertemplate="%{customdata}<extra></extra>",
         meta={"layer": "wells"},
     )
+    from_tick = [
+        np.array([[llc[i], _TICK + 0.05], [place, _TIED], [place, max(at - _WORDS, _TIED)]])
+        for well, place, at in zip(wells, places, height, strict=True)
+        for i in well
+    ]
+    ties = go.Scatter(
+        **xyz(apart(from_tick, 2)), mode="lines", line={"color": theme.faint, "width": 1},
+        hoverinfo="skip", meta={"layer": "ties"},
+    )  # fmt: skip
     here = np.log10(float(at_n["n"]))
     now = go.Scatter(
-        x=[here, here], y=[0, 1.12], mode="lines", line={"color": theme.ink, "width": 1.4},
+        x=[here, here], y=[0, 1], mode="lines", line={"color": theme.ink, "width": 1.4},
         hoverinfo="skip", xaxis="x2", yaxis="y2", meta={"layer": "n"},
     )  # fmt: skip
-    return [hill, bottoms, now]
+    return [hill, bottoms, ties, now]
 
 
 def _restyled(frame: Sequence[go.Scatter]) -> dict[str, Any]:
@@ -162,7 +180,7 @@ def _ground_axes(figure: go.Figure, shown: xr.Dataset, colours: list[str], theme
             showgrid=False,
             fixedrange=True,
             title={
-                "text": "free energy above the lowest, F − F<sub>min</sub> (nats)",
+                "text": "free energy above the lowest, F − F<sub>min</sub> (no unit)",
                 "font": quiet,
                 "standoff": 8,
             },
@@ -171,7 +189,7 @@ def _ground_axes(figure: go.Figure, shown: xr.Dataset, colours: list[str], theme
     figure.add_trace(
         go.Scatter(
             x=llc,
-            y=np.full(len(llc), _FLOOR + 0.07),
+            y=np.full(len(llc), _TICK),
             mode="markers",
             marker={"symbol": "line-ns", "size": 11, "line": {"width": 2, "color": colours}},
             error_x={
@@ -187,101 +205,21 @@ def _ground_axes(figure: go.Figure, shown: xr.Dataset, colours: list[str], theme
     )
 
 
-def _odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> None:
-    """Probability of the lowest free energy over n, and the intervals of crossings of neighbours."""
-    box = _ODDS
-    n = shown["n"].values
-    quiet = {"size": SIZES["small"], "color": theme.muted}
-    decades = np.arange(np.ceil(np.log10(n[0])), np.floor(np.log10(n[-1])) + 1)
-    place(
-        figure,
-        box,
-        2,
-        axis(
-            theme,
-            title={"text": "n", "font": quiet, "standoff": 2},
-            tickvals=decades.tolist(),
-            ticktext=[n_words(10.0**k) for k in decades],
-            range=[np.log10(n[0]), np.log10(n[-1])],
-        ),
-        axis(theme, range=[0, 1.2], tickvals=[0, 0.5, 1], fixedrange=True),
-    )
-    write(figure, "<b>Probability of the lowest free energy</b>", box.left - 2, 76, theme.ink, 12)
-    for i, mark in enumerate(stages):
-        odds = shown["preferred"].isel(stage=i).values
-        figure.add_trace(
-            go.Scatter(
-                x=np.log10(n),
-                y=odds,
-                mode="lines",
-                line={"color": mark.colour, "width": 2.2},
-                name=mark.name,
-                customdata=[n_words(float(value)) for value in n],
-                xaxis="x2",
-                yaxis="y2",
-                hovertemplate=f"{mark.name}: %{{y:.2f}} at n = %{{customdata}}<extra></extra>",
-                meta={"layer": "odds"},
+def _crossings(shown: xr.Dataset, stages: Sequence[StageMark], wells: Sequence[list[int]]) -> list[str]:
+    """What the picture cannot show: that nothing is decided in it, and crossings out of its sight."""
+    lowest = set(shown["free_energy"].transpose("stage", "n").values.argmin(axis=0).tolist())
+    held = [well for well in wells if lowest & set(well)]
+    words = []
+    if len(held) == 1:
+        names = " · ".join(stages[i].name for i in held[0])
+        words.append(f"{names}: lowest at every n shown, so that n decides nothing here.")
+    n, crossing = shown["n"].values, shown["crossing_n"].values
+    for i in range(1, len(stages)):
+        if crossing[i] < n[0] or crossing[i] > n[-1]:
+            words.append(
+                f"{stages[i].name} and the stage before cross out of sight, at n = {crossing[i]:.3g}."
             )
-        )
-        lower, upper = (float(shown[f"crossing_{end}"][i]) for end in ("lower", "upper"))
-        if np.isfinite(float(shown["crossing_n"][i])):
-            ends = np.clip(np.log10([lower, upper]), np.log10(n[0]), np.log10(n[-1]))
-            figure.add_trace(
-                go.Scatter(
-                    x=ends,
-                    y=[0.5, 0.5],
-                    mode="lines",
-                    line={"color": mark.colour, "width": 6},
-                    opacity=0.45,
-                    text=[
-                        f"{mark.name} and the stage before cross at n = {n_words(lower)} – {n_words(upper)}"
-                    ]
-                    * 2,
-                    hovertemplate="%{text}<extra></extra>",
-                    xaxis="x2",
-                    yaxis="y2",
-                    meta={"layer": "crossing"},
-                )
-            )
-
-
-def _name_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> None:
-    """Each stage's name at its line where it is surest, as high as it must be to cover no other; stages that
-    are as sure at the same n share one."""
-    x = np.log10(shown["n"].values)
-    places: dict[tuple[float, float], list[StageMark]] = {}
-    for i, mark in enumerate(stages):
-        odds = shown["preferred"].isel(stage=i).values
-        if odds.max() <= 0.1:
-            continue
-        at, best = float(x[odds > 0.95 * odds.max()].mean()), float(odds.max())
-        near = [key for key in places if abs(key[0] - at) < 0.05 * np.ptp(x) and abs(key[1] - best) < 0.08]
-        places.setdefault(near[0] if near else (at, best), []).append(mark)
-    taken: list[tuple[float, float, float]] = []
-    for (at, best), marks in sorted(places.items()):
-        names = [shorten(mark.name, _LETTERS) for mark in marks]
-        half = 0.3 * SIZES["small"] * len(" · ".join(names)) / _ODDS.width * float(np.ptp(x))
-        others = [i for i, mark in enumerate(stages) if mark not in marks]
-        above = shown["preferred"].isel(stage=others).values[:, np.argmin(np.abs(x - at))] - best
-        # under its own line where another runs close above it
-        high = best - 1.4 * _LINE if ((above > 0) & (above < 1.4 * _LINE)).any() else best
-        while any(right > at - half and abs(high - y) < _LINE for _, right, y in taken):
-            high += _LINE
-        taken.append((at - half, at + half, high))
-        words = [
-            f"<span style='color:{mark.colour}'><b>{name}</b></span>"
-            for mark, name in zip(marks, names, strict=True)
-        ]
-        figure.add_annotation(
-            text=" · ".join(words),
-            x=max(at, float(x[0]) + half),
-            y=high,
-            xref="x2",
-            yref="y2",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": SIZES["small"], "color": theme.muted},
-        )
+    return words
 
 
 def _slider(steps: list[dict[str, Any]], active: int, figure: go.Figure, theme: Theme) -> dict[str, Any]:
@@ -310,11 +248,14 @@ def _slider(steps: list[dict[str, Any]], active: int, figure: go.Figure, theme: 
 
 
 def _first_stop(shown: xr.Dataset, stops: np.ndarray) -> int:
-    """Where the slider starts: at the last crossing, in the middle where there is none."""
-    crossings = shown["crossing_n"].values
+    """Where the slider starts: at the last crossing in sight, in the middle where there is none."""
+    n = shown["n"].values
+    crossings = (
+        shown["crossing_n"].where((shown["crossing_n"] >= n[0]) & (shown["crossing_n"] <= n[-1])).values
+    )
     if not np.isfinite(crossings).any():
         return stops.size // 2
-    far = np.abs(np.log(shown["n"].values[stops] / np.nanmax(crossings)))
+    far = np.abs(np.log(n[stops] / np.nanmax(crossings)))
     return int(np.argmin(far))
 
 

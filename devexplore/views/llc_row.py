@@ -1,7 +1,7 @@
 """The LLC as a row of the timeline: each estimate by its verdict, and what the page says of them all."""
 
 from textwrap import wrap
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import plotly.graph_objects as go
@@ -116,16 +116,16 @@ def _beside(where: np.ndarray) -> np.ndarray:
 
 
 def _llc_range(value: np.ndarray, se: np.ndarray, verdict: np.ndarray) -> tuple[float, float]:
-    """The axis of the LLC: trusted estimates set it, doubtful ones stretch it within reason."""
+    """The axis of the LLC: zero and the trusted estimates set it, doubtful ones stretch it within reason."""
     known = np.isfinite(value)
     trusted, doubtful = known & (verdict == TRUSTED), known & (verdict == DOUBTFUL)
     if trusted.sum() < 3:
         inside = known & (verdict != NOT_AN_LLC)
         inside = inside if inside.any() else known
-        return padded(np.concatenate([(value + se)[inside], (value - se)[inside]]))
+        return padded(np.concatenate([[0.0], (value + se)[inside], (value - se)[inside]]))
     ends = np.concatenate([(value + se)[trusted], (value - se)[trusted]])
     least, most = (share * np.abs(ends).max() for share in DOUBTFUL_REACH)
-    return padded(np.concatenate([ends, value[doubtful].clip(least, most)]))
+    return padded(np.concatenate([[0.0], ends, value[doubtful].clip(least, most)]))
 
 
 def _llc_words(at: xr.Dataset, judged: xr.Dataset) -> str:
@@ -161,6 +161,17 @@ def trust(judged: xr.Dataset | None) -> dict[str, Any]:
         "note": note,
         "words": words,
     }
+
+
+KEY: Final = "LLC: hollow points are doubtful; crosses and arrows at the edge are estimates that are no LLC."
+
+
+def llc_caption(llc: xr.Dataset | None) -> str:
+    """What a figure says under an LLC curve: its marks, and how its chains were run."""
+    if llc is None:
+        return ""
+    said = settings(llc)
+    return f"{KEY} λ̂ at {said}." if said else KEY
 
 
 def settings(llc: xr.Dataset | None) -> str:

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
-from scipy.optimize import isotonic_regression
+import xarray as xr
 
 from devexplore.views.axes import axis, log_step, padded, step_ticks
+from devexplore.views.labels import spread_apart
 from devexplore.views.rows import Row
-from devexplore.views.sheet import WIDTH, Box, place, reference, sheet, write
+from devexplore.views.sheet import WIDTH, Box, foot_height, place, reference, sheet, write
 from devexplore.views.sheet import foot as write_foot
-from devexplore.views.stage_bands import band_names, band_trace
+from devexplore.views.stage_bands import band_names, band_trace, boundary_lines, boundary_traces
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme, faded
 
@@ -22,8 +22,8 @@ _LETTER = 0.6
 
 _PANEL_HEIGHT, _ROOM_ABOVE, _ROOM_BELOW = 150.0, 48.0, 40.0
 _STACKED_HEIGHT = 210.0
-_ROOM_LEFT, _ROOM_RIGHT = 50.0, 78.0
-_HEAD, _FOOT = 62.0, 40.0
+_ROOM_LEFT, _ROOM_RIGHT = 50.0, 90.0
+_HEAD = 62.0
 
 
 class Curve(NamedTuple):
@@ -100,7 +100,7 @@ def panel_grid(
     rows = -(-len(panels) // columns)
     cell = (WIDTH - 12) / columns
     high = _PANEL_HEIGHT + _ROOM_ABOVE + _ROOM_BELOW
-    figure = sheet(_HEAD + rows * high + _FOOT, theme, title, said)
+    figure = sheet(_HEAD + rows * high + foot_height(foot), theme, title, said)
     for i, panel in enumerate(panels):
         row, column = divmod(i, columns)
         box = Box(
@@ -126,7 +126,7 @@ def panel_stack(
 ) -> go.Figure:
     """Panels one below the other over the whole width, all over the same log-steps."""
     high = _STACKED_HEIGHT + _ROOM_ABOVE + _ROOM_BELOW
-    figure = sheet(_HEAD + len(panels) * high + _FOOT, theme, title, said)
+    figure = sheet(_HEAD + len(panels) * high + foot_height(foot), theme, title, said)
     for i, panel in enumerate(panels):
         box = Box(70, _HEAD + i * high + _ROOM_ABOVE, WIDTH - 160, _STACKED_HEIGHT)
         draw_panel(figure, panel, box, i + 1, stages, last_step, theme)
@@ -142,8 +142,10 @@ def draw_panel(
     stages: Sequence[StageMark],
     last_step: float,
     theme: Theme,
+    found: xr.Dataset | None = None,
 ) -> None:
-    """One panel into a box of a sheet, on the axes x<number> and y<number>: bands, curves, title, labels."""
+    """One panel into a box of a sheet, on the axes x<number> and y<number>: bands, boundaries, curves, title,
+    labels. Boundaries have their intervals where stages are given as ``find_stages`` found them."""
     end = float(log_step(np.array(last_step))) or 1.0
     ticks, words = step_ticks(last_step)
     low, high = panel.range
@@ -173,13 +175,15 @@ def draw_panel(
             exponentformat="power",
         ),
     )
-    for stage in stages:
-        trace = band_trace(stage, theme, low, high)
-        figure.add_trace(trace.update(xaxis=f"x{number}", yaxis=f"y{number}"))
-    for trace in panel.traces:
+    behind = [band_trace(stage, theme, low, high) for stage in stages]
+    if found is not None:
+        behind += boundary_traces(found, theme, low, high)
+    elif not panel.message:  # lines would cross the words
+        behind += boundary_lines(stages, theme, low, high)
+    for trace in [*behind, *panel.traces]:
         figure.add_trace(trace.update(xaxis=f"x{number}", yaxis=f"y{number}"))
     letters = int(box.width / (_LETTER * SIZES["small"]))
-    for name in band_names(list(stages), end, theme, letters):
+    for name in band_names(stages, end, theme, letters):
         figure.add_annotation(
             {**name, "xref": reference("x", number), "yref": f"{reference('y', number)} domain"}
         )
@@ -188,15 +192,6 @@ def draw_panel(
     _write_labels(figure, panel, box, number)
     if panel.message:
         _write_message(figure, panel.message, box, theme)
-
-
-def spread_apart(values: Float[np.ndarray, " n"], gap: float) -> Float[np.ndarray, " n"]:
-    """The nearest places (least squares) to these values, in the same order, that are ``gap`` apart."""
-    order = np.argsort(values, kind="stable")
-    steps = gap * np.arange(len(values))
-    apart = np.empty(len(values))
-    apart[order] = isotonic_regression(values[order] - steps).x + steps
-    return apart
 
 
 def _write_labels(figure: go.Figure, panel: Panel, box: Box, number: int) -> None:

@@ -1,6 +1,6 @@
 """Rows over one log-step axis: which curve sees a boundary when, and when each development takes place."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -9,36 +9,58 @@ import xarray as xr
 
 from devexplore.views.axes import axis, log_step, step_label, step_ticks
 from devexplore.views.rows import strip_label
-from devexplore.views.sheet import WIDTH, Box, foot, place, sheet, write
-from devexplore.views.stage_bands import band_names, band_trace
+from devexplore.views.sheet import WIDTH, Box, foot_height, place, sheet, write
+from devexplore.views.sheet import foot as write_foot
+from devexplore.views.stage_bands import band_names, band_trace, boundary_lines
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme, run_style
 
 _ROW: Final = 26.0
 _ROW_OF_A_RUN: Final = 14.0
-_RIGHT, _TOP, _BELOW = 130.0, 88.0, 76.0
+_STROKE, _STROKE_OF_A_RUN = 14.0, 6.0
+_TOP, _BELOW = 88.0, 50.0
 _KINDS: Final = {"maximum": "triangle-up", "minimum": "triangle-down", "plateau": "square"}
 
 
 def agreement_chart(
-    found: xr.Dataset, stages: Sequence[StageMark], theme: Theme, title: str = "", said: str = ""
+    found: xr.Dataset,
+    stages: Sequence[StageMark],
+    theme: Theme,
+    title: str = "",
+    said: str = "",
+    called: Mapping[str, str] | None = None,
 ) -> go.Figure:
-    """Boundaries of ``agreement``: a row a curve, each boundary a mark on its 90 % interval.
+    """Boundaries of ``agreement``: a row a curve that has any, each boundary a mark on its 90 % interval.
 
-    ▲ maximum, ▼ minimum, ■ plateau. Right: the share of the first curve's boundaries that this one sees too,
-    and in brackets what chance would give.
+    ▲ maximum, ▼ minimum, ■ plateau. Right: the share of the first row's boundaries that this one sees too, in
+    brackets what chance would give, and how probable so many or more are by chance. ``called``: what curves
+    are called, where not as ``strip_label`` has it.
     """
-    names = [str(name) for name in found["curve_name"].values]
+    every = [str(name) for name in found["curve_name"].values]
+    label = {name: _sentence((called or {}).get(name, strip_label(name))) for name in every}
+    seen = set(found["curve"].values.astype(str))
+    names = [name for name in every if name in seen] or every
+    first = names[0]
+    beside = {name: _shared(found, first, name) for name in names[1:]}
+    below = [
+        f"▲ maximum, ▼ minimum, ■ plateau, on their 90 % intervals. Right: share of the boundaries of "
+        f"{label[first]} that this one sees too (what intervals laid at random would share), and the "
+        "probability p that they share so many or more.",
+        _listed("Without any boundary", [label[name] for name in every if name not in names]),
+        *(f"{label.get(name) or _sentence(strip_label(name))}: {why}" for name, why in _without(found)),
+    ]
+    head = f"shared with {label[first]}"
     figure, number_of = _rows(
-        [strip_label(name) for name in names], stages, float(found.attrs["last_step"]), theme, title, said
-    )
+        [label[name] for name in names], stages, float(found.attrs["last_step"]), theme, title, said,
+        foot="\n".join(filter(None, below)), right=[head, *beside.values()],
+    )  # fmt: skip
     curve = found["curve"].values.astype(str)
     for name in names:
         one = found.isel(boundary=np.flatnonzero(curve == name))
         row = number_of(names.index(name))
         columns = (one[what].values for what in ("kind", "step", "lower", "upper", "probability"))
         words = [
-            f"{strip_label(name)}: {kind} at step {step_label(step)}"
+            f"{label[name]}: {kind} at step {step_label(step)}"
             f"<br>90 %: {step_label(low)}–{step_label(high)}<br>probability {probability:.2f}"
             for kind, step, low, high, probability in zip(*columns, strict=True)
         ]
@@ -59,21 +81,32 @@ def agreement_chart(
                 meta={"layer": "boundaries"},
             )
         )
-    first = names[0]
-    for name in names[1:]:
-        shared, chance = (
-            float(found[what].sel(curve_name=first, other=name)) for what in ("shared", "chance")
-        )
-        if np.isfinite(shared):
-            _beside(figure, f"{shared:.0%} ({chance:.0%})", number_of(names.index(name)), theme)
-    _beside(figure, f"shared with {strip_label(first)}", -0.5, theme, yanchor="bottom")
-    words = (
-        "▲ maximum, ▼ minimum, ■ plateau, on their 90 % intervals. Right: share of the first row’s "
-        "boundaries that this one sees too (and what intervals laid at random would share)."
-    )
-    missing = found.attrs.get("without", {})
-    foot(figure, "\n".join([words, *(f"{strip_label(name)}: {why}" for name, why in missing.items())]), theme)
+    for name, text in beside.items():
+        _beside(figure, text, number_of(names.index(name)), theme)
+    _beside(figure, head, -0.5, theme, yanchor="bottom")
     return figure
+
+
+def _shared(found: xr.Dataset, first: str, other: str) -> str:
+    shared, chance, p = (
+        float(found[what].sel(curve_name=first, other=other)) for what in ("shared", "chance", "p_value")
+    )
+    if not np.isfinite(shared):
+        return ""
+    return f"{shared:.0%} ({chance:.0%}), p {'< 0.01' if p < 0.01 else f'{p:.2f}'}"
+
+
+def _without(found: xr.Dataset) -> list[tuple[str, str]]:
+    """Curves that could not be judged, and why."""
+    return list(found.attrs.get("without", {}).items())
+
+
+def _listed(head: str, names: Sequence[str]) -> str:
+    return f"{head}: {', '.join(names)}." if names else ""
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def development_chart(
@@ -83,43 +116,50 @@ def development_chart(
     theme: Theme,
     title: str = "",
     said: str = "",
+    note: str = "",
 ) -> go.Figure:
     """Developments of ``developments``: a row each, a bar from onset to end, a dot half-way, with their 90 %
     intervals; an open end where the metric still moves at the last checkpoint. Several runs lie side by side.
+    ``note``: what the line below is to say besides.
     """
     runs = found.expand_dims("run") if "run" not in found.dims else found
     labels = [_development_label(found, i) for i in range(found.sizes["development"])]
     count = runs.sizes["run"]
     row_height = max(_ROW, _ROW_OF_A_RUN * count)
-    figure, number_of = _rows(labels, stages, last_step, theme, title, said, row_height)
+    missing = found.attrs.get("missing", [])
+    words = (
+        "Bar, from stroke to stroke: from 10 % to 90 % of the way from the first value to the extreme; dot: "
+        "half-way, with its 90 % interval over blocks of held-out samples (none where a metric is of the "
+        "weights alone). Arrow: the extreme is the last checkpoint, it may not be over."
+    )
+    lacking = _listed("Not measured" if count == 1 else "Not measured in all of the runs", missing)
+    head = "half-way (90 %)"
+    beside = [_with_interval(found.isel(development=i)) for i in range(len(labels))] if count == 1 else []
+    figure, number_of = _rows(
+        labels, stages, last_step, theme, title, said, row_height,
+        foot="\n".join(filter(None, [words, note, lacking])), right=[head, *beside] if beside else [],
+    )  # fmt: skip
     below: list[go.Scatter] = []
     above: list[go.Scatter] = []
     for place_ in range(count):
         one = runs.isel(run=place_)
         colour, symbol = (theme.ink, "circle") if count == 1 else run_style(place_, theme)
+        stroke = _STROKE if count == 1 else _STROKE_OF_A_RUN
         rows = np.array([number_of(i) for i in range(one.sizes["development"])])
         rows = rows + (place_ - (count - 1) / 2) * 0.7 / count
-        spans, dots = _development_traces(one, rows, colour, symbol, theme)
+        spans, dots = _development_traces(one, rows, colour, symbol, stroke, theme)
         below, above = below + spans, above + dots
     figure.add_traces([*below, *above])  # no run's bar hides another's dot
-    if count == 1:
-        for i in range(found.sizes["development"]):
-            said_ = _with_interval(found.isel(development=i))
-            _beside(figure, said_, number_of(i), theme)
-        _beside(figure, "half-way (90 %)", -0.5, theme, yanchor="bottom")
+    if beside:
+        for i, text in enumerate(beside):
+            _beside(figure, text, number_of(i), theme)
+        _beside(figure, head, -0.5, theme, yanchor="bottom")
     else:
         names = [
             f"<span style='color:{run_style(i, theme)[0]}'><b>━ {name}</b></span>"
             for i, name in enumerate(runs["run"].values)
         ]
         write(figure, "   ".join(names), WIDTH - 16, 12, theme.muted, xanchor="right")
-    words = (
-        "Bar: from 10 % to 90 % of the way from the first value to the extreme; dot: half-way, with its 90 % "
-        "interval over blocks of held-out samples (none where a metric is of the weights alone). Arrow: the "
-        "extreme is the last checkpoint, it may not be over."
-    )
-    missing = found.attrs.get("missing", [])
-    foot(figure, words + (f"\nNot measured: {', '.join(missing)}." if missing else ""), theme)
     return figure
 
 
@@ -131,12 +171,17 @@ def _rows(
     title: str,
     said: str,
     row_height: float = _ROW,
+    foot: str = "",
+    right: Sequence[str] = (),
 ) -> tuple[go.Figure, Any]:
-    """A sheet with one row a label, the stages behind them, and which y a row has."""
+    """A sheet with one row a label, the stages behind them, room for these words at the right, and which y a
+    row has."""
     high = row_height * len(labels)
-    figure = sheet(_TOP + high + _BELOW + 24, theme, title, said)
+    figure = sheet(_TOP + high + _BELOW + foot_height(foot), theme, title, said)
+    write_foot(figure, foot, theme)
     left = 30 + 0.58 * 12 * max(map(len, labels), default=0)
-    box = Box(left, _TOP, WIDTH - left - _RIGHT, high)
+    room = 24 + 0.6 * SIZES["small"] * max(map(len, right), default=0)
+    box = Box(left, _TOP, WIDTH - left - room, high)
     end = float(log_step(np.array(last_step))) or 1.0
     ticks, words = step_ticks(last_step)
     low, top = len(labels) - 0.5, -0.5
@@ -166,8 +211,9 @@ def _rows(
     )
     for stage in stages:
         figure.add_trace(band_trace(stage, theme, low, top))
+    figure.add_traces(boundary_lines(stages, theme, low, top))
     letters = int(box.width / (0.6 * SIZES["small"]))
-    for name in band_names(list(stages), end, theme, letters):
+    for name in band_names(stages, end, theme, letters):
         figure.add_annotation({**name, "yref": "y domain"})
     return figure, float
 
@@ -185,7 +231,7 @@ def _intervals(
 
 
 def _development_traces(
-    one: xr.Dataset, rows: np.ndarray, colour: str, symbol: str, theme: Theme
+    one: xr.Dataset, rows: np.ndarray, colour: str, symbol: str, stroke: float, theme: Theme
 ) -> tuple[list[go.Scatter], list[go.Scatter]]:
     """The bars of one run from onset to end; and what lies on them: half-way points and their intervals."""
     onset, halfway, end, lower, upper = (
@@ -198,6 +244,17 @@ def _development_traces(
         bar = _intervals(onset[at], end[at], row, theme.circle_in_space, 5.0)
         spans.append(bar.update(meta={"layer": "span"}))
         dots.append(_intervals(lower[at], upper[at], row, colour))
+    open_end = one["last"].values.astype(bool)
+    spans.append(
+        go.Scatter(
+            x=log_step(np.concatenate([onset, np.where(open_end, np.nan, end)])),
+            y=np.tile(rows, 2),
+            mode="markers",
+            hoverinfo="skip",
+            marker={"symbol": "line-ns", "size": stroke, "line": {"width": 2, "color": theme.faint}},
+            meta={"layer": "ends"},
+        )
+    )
     words = [
         f"{name}<br>onset {step_label(a)}, half-way {step_label(b)}, end {step_label(c)}"
         for name, a, b, c in zip(one["development"].values, onset, halfway, end, strict=True)
@@ -213,7 +270,7 @@ def _development_traces(
             meta={"layer": "halfway"},
         )
     )
-    going = np.flatnonzero(one["last"].values.astype(bool))
+    going = np.flatnonzero(open_end)
     spans.append(
         go.Scatter(
             x=log_step(end[going]),

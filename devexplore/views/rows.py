@@ -68,6 +68,12 @@ def loss_row(losses: xr.Dataset | None, checkpoints: xr.Dataset | None, theme: T
     return _row(title, unit, shown, traces, 1.0)
 
 
+def loss_caption(losses: xr.Dataset | None, checkpoints: xr.Dataset | None) -> str:
+    """What a figure says under the row of the loss: what its second line is, where there is one."""
+    both = losses is not None and checkpoints is not None and "train_loss" in checkpoints
+    return "Grey, dotted: training loss." if both else ""
+
+
 def strip_row(metric: xr.DataArray, theme: Theme) -> Row:
     """One further metric, small: one line, or one for each part (head, feature, mode), in order, with a key.
 

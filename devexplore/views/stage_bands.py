@@ -1,5 +1,6 @@
 """Stages behind curves over log-steps: their bands, their names, and their boundaries with intervals."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import log_step, shorten, step_label
-from devexplore.views.stages import StageMark
+from devexplore.views.labels import spread_apart
+from devexplore.views.stages import StageMark, chosen_by_hand
 from devexplore.views.style import SIZES, TYPE_WORDS, Theme
 
 LETTERS = 66
@@ -16,8 +18,8 @@ LETTERS = 66
 BAR, LANE = 0.032, 0.042
 """Height of the lowest interval bar over the lower edge, and of one lane of bars, as shares of the panel."""
 
-BY_HAND = ("moved", "added")
-"""Origins of boundaries that are the user's own and no critical point of the curve."""
+SHORTEST, SHORTEST_OF_ALL = 5, 3
+"""Letters that a name keeps where there is no room over its stage; and where there is hardly any at all."""
 
 
 def band_trace(stage: StageMark, theme: Theme, low: float = 0.0, high: float = 1.0) -> go.Scatter:
@@ -41,29 +43,58 @@ def band_trace(stage: StageMark, theme: Theme, low: float = 0.0, high: float = 1
 
 
 def band_names(
-    stages: list[StageMark], end: float, theme: Theme, letters: int = LETTERS
+    stages: Sequence[StageMark], end: float, theme: Theme, letters: int = LETTERS
 ) -> list[dict[str, Any]]:
-    """Annotations above a log-step axis of length ``end``: the names of stages that have room for one, where
-    so many letters fit over the whole axis."""
-    names = []
-    for stage in stages:
-        left, right = log_step(np.array([stage.start, stage.end]))
-        room = int((right - left) / end * letters)
-        if room < 3:
-            continue  # no room for a name; the chips carry it
-        names.append(
-            {
-                "x": (left + right) / 2,
-                "y": 1,
-                "xref": "x",
-                "yref": "paper",
-                "yanchor": "bottom",
-                "showarrow": False,
-                "text": f"<b>{shorten(stage.name, room)}</b>",
-                "font": {"size": SIZES["small"], "color": stage.colour},
-            }
-        )
-    return names
+    """Annotations above a log-step axis of length ``end``, over which so many letters fit: each stage's name
+    over its middle, shortened to its room, and aside where its neighbours need theirs.
+
+    Where there is no room for all, the narrowest stages have none; the chips carry them.
+    """
+    left, right = (log_step(np.array([getattr(s, at) for s in stages])) for at in ("start", "end"))
+    room = (right - left) / end * letters
+    widest = np.argsort(-room, kind="stable")
+    texts = _texts(stages, room, SHORTEST)
+    if sum(map(len, texts)) + len(texts) > letters:
+        texts = _texts(stages, room, SHORTEST_OF_ALL)
+    sizes = np.array([len(text) + 1.0 for text in texts])
+    shown = np.sort(widest[np.cumsum(sizes[widest]) <= letters])
+    middle = ((left + right) / 2 / end * letters)[shown]
+    places = spread_apart(middle, sizes[shown], (-1.0, letters + 1.0)) / letters * end
+    return [
+        {
+            "x": x,
+            "y": 1,
+            "xref": "x",
+            "yref": "paper",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "text": f"<b>{texts[i]}</b>",
+            "font": {"size": SIZES["small"], "color": stages[i].colour},
+        }
+        for i, x in zip(shown.tolist(), places.tolist(), strict=True)
+    ]
+
+
+def _texts(stages: Sequence[StageMark], room: np.ndarray, least: int) -> list[str]:
+    return [shorten(stage.name, max(least, int(n))) for stage, n in zip(stages, room, strict=True)]
+
+
+def boundary_lines(
+    stages: Sequence[StageMark], theme: Theme, low: float = 0.0, high: float = 1.0
+) -> list[go.Scatter]:
+    """A thin line at each boundary between stages, as ``boundary_traces`` but without its interval."""
+    lines = []
+    for stage in stages[:-1]:
+        x = float(log_step(np.array(stage.end)))
+        words = _words(stage.end, stage.own)
+        line = {**line_at(stage.own), "color": theme.muted}
+        lines.append(_mark([x] * 3, [low, (low + high) / 2, high], words, "boundary", line))
+    return lines
+
+
+def line_at(own: bool) -> dict[str, Any]:
+    """The stroke of a boundary. Dotted: found on the curve. Dashed: the user's own."""
+    return {"width": 1, "dash": "dash" if own else "dot"}
 
 
 def boundary_traces(
@@ -78,24 +109,16 @@ def boundary_traces(
     marks = zip(_intervals(stages), chosen_by_hand(stages), _lanes(stages), strict=True)
     for (at, lower, upper), own, lane in marks:
         known = lane >= 0
-        words = f"boundary at step {at:,.0f}" + (", chosen by hand" if own else "")
+        words = _words(at, own)
         words += f"<br>90 %: {step_label(lower)}–{step_label(upper)}" if known else ""
         x = float(log_step(np.array(at)))
         y = low + (BAR + LANE * max(lane, 0)) * (high - low)  # hovering tells of the points of a line only
-        line = {"color": theme.ink, "width": 1, "dash": "dash" if own else "dot"}
+        line = {**line_at(own), "color": theme.ink}
         traces.append(_mark([x, x, x], [low, y, high], words, "boundary", line))
         if known:
             ends = log_step(np.array([lower, upper])).tolist()
             traces.append(_mark(ends, [y, y], words, "interval", {"color": theme.ink, "width": 4}))
     return traces
-
-
-def chosen_by_hand(stages: xr.Dataset) -> list[bool]:
-    """Of each boundary inside the run, whether it is the user's own rather than found on the curve."""
-    without = ~np.isfinite(stages["boundary_lower"].values[:-1].astype(float))
-    if "boundary_origin" in stages:
-        without |= np.isin(stages["boundary_origin"].values[:-1].astype(str), BY_HAND)
-    return without.tolist()
 
 
 def lanes_height(stages: xr.Dataset | None) -> float:
@@ -122,6 +145,10 @@ def _lanes(stages: xr.Dataset) -> list[int]:
         until[lane : lane + 1] = [upper]
         lanes.append(lane)
     return lanes
+
+
+def _words(at: float, own: bool) -> str:
+    return f"boundary at step {at:,.0f}" + (", chosen by hand" if own else "")
 
 
 def _mark(x: list[float], y: list[float], words: str, layer: str, line: dict[str, Any]) -> go.Scatter:

@@ -18,6 +18,17 @@ _NARROWEST: Final = 0.14
 """Least distance of two wells, as a share of the range of λ̂."""
 
 
+def same_wells(free_energy: Float[np.ndarray, "stage n"]) -> list[list[int]]:
+    """Stages that share a well, in order: their free energies lie less than 1 apart at every n, which is less
+    than the expansion tells (it leaves out terms of order ln ln n)."""
+    wells: list[list[int]] = []
+    for i, own in enumerate(free_energy):
+        same = (well for well in wells if (np.abs(own - free_energy[well]) < 1).all())
+        next(same, new := []).append(i)
+        wells += [new] if new else []
+    return wells
+
+
 def well_places(llc: Float[np.ndarray, " stage"]) -> Float[np.ndarray, " stage"]:
     """Where wells are drawn: at λ̂, moved aside where neighbours would be nearer than a share of the range."""
     span = float(np.ptp(llc)) or max(abs(float(llc[0])), 1.0)

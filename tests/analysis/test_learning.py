@@ -81,7 +81,9 @@ def test_a_prediction_with_a_missing_loss_has_no_fate() -> None:
     found = learning_steps(losses)
     assert found["fate"].values[0].tolist() == ["learned", ""]
     assert np.isnan(found["learned_step"].values[0, 1])
-    assert when_learned(losses, stages_of(0, 14_000))["group_index"].values[0].tolist() == [0, -1]
+    groups = when_learned(losses, stages_of(0, 14_000))
+    assert groups["group_index"].values[0].tolist() == [0, -1]
+    assert groups["group_name"].values[0].tolist() == ["S1", ""]
 
 
 def test_what_is_too_short_or_asks_for_nothing_is_refused() -> None:
@@ -126,6 +128,18 @@ def test_predictions_are_grouped_by_the_stage_of_their_half_way_step(groups: xr.
     np.testing.assert_allclose(groups["share"], np.array([4, 6, 2, 2, 2]) / 16)
     assert groups["group_start"].values[:3].tolist() == [0, 40, 500]
     assert np.isnan(groups["group_end"].values[3:]).all()
+
+
+def test_the_groups_are_a_table_of_token_step_and_stage_in_one_line(groups: xr.Dataset) -> None:
+    table = groups[["target_text", "learned_step", "group_name"]].to_dataframe()
+    in_s1 = table.query("group_name == 'S1'")
+    assert in_s1.index.tolist() == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    np.testing.assert_allclose(in_s1["learned_step"], [*PLANTED[:2]] * 2, rtol=0.05)
+    assert in_s1["target_text"].tolist() == WORDS[:2] * 2
+    assert (
+        table["group_name"].tolist() == groups["group"].values[groups["group_index"].values.ravel()].tolist()
+    )
+    assert groups.attrs["grouping"] == "stages"
 
 
 def test_the_mean_history_is_that_of_the_members(groups: xr.Dataset) -> None:
@@ -185,6 +199,11 @@ def test_without_stages_the_quarters_of_the_learned_take_their_place() -> None:
     found = when_learned(losses)
     assert found["count"].values.tolist() == [3, 3, 3, 3, 0, 0]
     assert (np.diff(found["group_start"].values[:4]) > 0).all()
+    assert found.attrs["grouping"].startswith(
+        "quarters of the learned predictions by their step, as no stages"
+    )
+    named = when_learned(losses.assign_attrs(run="theirs"))
+    assert "give those of the run theirs, stages=" in named.attrs["grouping"]
     nothing = when_learned(losses_of([FLAT]))
     assert nothing["count"].values.tolist() == [0, 0, 0, 0, 1, 0]
 

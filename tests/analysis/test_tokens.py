@@ -62,7 +62,11 @@ def test_steps_that_are_no_numbers_from_0_up_are_refused(losses, step) -> None:
 
 def test_ends_of_stages_may_be_given_as_they_come(losses) -> None:
     ends = xr.DataArray([0, 99.6])
-    xr.testing.assert_identical(loss_change(losses, ends[0], ends[1]), loss_change(losses, 0, 100))
+    change = loss_change(losses, ends[0], ends[1])
+    xr.testing.assert_equal(change, loss_change(losses, 0, 100))
+    assert {name: change.attrs[name] for name in ("step_from", "step_to", "asked_from", "asked_to")} == {
+        "step_from": 0, "step_to": 100, "asked_from": 0.0, "asked_to": 99.6,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("source", ["language", None, xr.Dataset(), xr.DataArray([1.0])])
@@ -109,7 +113,9 @@ def test_the_change_over_a_stage_is_that_from_its_start_to_its_end(trained_run) 
     row = stages.isel(stage=-1)
     wanted = loss_change(run, int(row["start"]), int(row["end"]))
     for stage in (row["name"].item(), int(row["stage"]), row):
-        xr.testing.assert_identical(loss_change(run, stage=stage), wanted)
+        change = loss_change(run, stage=stage)
+        assert change.attrs.pop("stage") == row["name"].item()
+        xr.testing.assert_identical(change, wanted)
     xr.testing.assert_equal(
         loss_change(run.dataset("losses"), stage=row).drop_vars(["sequence", "position"]),
         wanted.drop_vars(set(wanted.coords)),

@@ -1,6 +1,7 @@
 """Sheets and what stands on them: bands, labels, wells, drawings and rows say what their data say."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -8,12 +9,16 @@ from hypothesis import strategies as st
 
 from devexplore.views.axes import log_step
 from devexplore.views.k_gons import k_gon_sheet
+from devexplore.views.labels import spread_apart
 from devexplore.views.landscape import landscape_figure, n_words
-from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack, spread_apart
+from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack
 from devexplore.views.row_chart import agreement_chart, development_chart
 from devexplore.views.sheet import WIDTH
-from devexplore.views.stage_sheet import stage_sheet, with_error
+from devexplore.views.stage_axis import stage_axis
+from devexplore.views.stage_bands import band_names
+from devexplore.views.stage_sheet import in_one_format, stage_sheet, with_error
 from devexplore.views.stage_texts import stage_texts
+from devexplore.views.stages import stage_marks
 from devexplore.views.style import LIGHT
 from devexplore.views.wells import ground, heights, well_places
 
@@ -115,6 +120,17 @@ def test_words_spread_apart_keep_their_order_and_their_distance_and_move_only_wh
         assert np.allclose(apart, places)
 
 
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(1, 9)), min_size=1, max_size=10))
+def test_words_of_several_lengths_do_not_overlap_and_keep_within_their_ends(words):
+    places, sizes = np.array(words).T
+    apart = spread_apart(places, sizes, (0.0, 100.0))
+    order = np.argsort(places, kind="stable")
+    left, right = (apart - sizes / 2)[order], (apart + sizes / 2)[order]
+    assert (left[1:] >= right[:-1] - 1e-9).all()
+    assert left[0] >= -1e-9
+    assert right[-1] <= 100 + 1e-9
+
+
 def test_a_panel_holds_its_curves_their_bands_and_their_names_at_the_right_end(marks):
     value = np.array([1.0, 2.0, np.nan, 4.0, 5.0])
     curve = Curve(STEP, value, "n = 2", "#112233", value - 1, value + 2)
@@ -127,6 +143,36 @@ def test_a_panel_holds_its_curves_their_bands_and_their_names_at_the_right_end(m
     assert np.array_equal(band.y, [0, 1, 3, 4, 7, 6, 4, 3])
     assert len(layer(figure, "band")) == 3
     assert {"<b>T</b>", "n = 2", "F"} <= set(notes(figure))
+
+
+def test_every_boundary_is_a_line_in_every_panel_and_those_of_the_user_are_dashed(marks):
+    marks = [marks[0]._replace(own=True), *marks[1:]]
+    figure = panel_stack([Panel("a", ""), Panel("b", "", range=(2, 4))], marks, 9999, LIGHT)
+    lines = layer(figure, "boundary")
+    assert [line.x[0] for line in lines] == 2 * log_step(np.array([100, 1000])).tolist()
+    assert [line.line.dash for line in lines] == 2 * ["dash", "dot"]
+    assert [(line.y[0], line.y[-1]) for line in lines[2:]] == 2 * [(2, 4)]
+    axis = go.Figure()
+    stage_axis(axis, np.array([0, 9999]), marks, LIGHT)
+    drawn = [shape for shape in axis.layout.shapes if shape.type == "line"]
+    assert [shape.x0 for shape in drawn] == log_step(np.array([100, 1000])).tolist()
+    assert [shape.line.dash for shape in drawn] == ["dash", "dot"]
+
+
+def test_each_of_six_narrow_stages_has_its_name_over_it_in_order(marks):
+    ends = [0, 9000, 9100, 9200, 9300, 9400, 9999]
+    six = [marks[0]._replace(name=f"S{i + 1}", start=ends[i], end=ends[i + 1]) for i in range(6)]
+    six[3] = six[3]._replace(name="previous-token")
+    names = band_names(six, 4.0, LIGHT, letters=25)
+    assert [name["text"] for name in names] == [
+        f"<b>{n}</b>" for n in ("S1", "S2", "S3", "prev…", "S5", "S6")
+    ]
+    places = [name["x"] for name in names]
+    assert places == sorted(places)
+    assert min(np.diff(places)) >= 3 / 25 * 4.0 - 1e-9
+    many = [six[1]._replace(start=9000 + 10 * i, end=9010 + 10 * i) for i in range(90)]
+    assert 0 < len(band_names([six[0], *many], 4.0, LIGHT, letters=25)) < 9
+    assert band_names([], 4.0, LIGHT) == []
 
 
 def test_a_panel_without_values_says_so_and_a_single_value_is_a_point():
@@ -156,7 +202,6 @@ def test_the_sheet_of_stages_has_a_row_a_stage_and_marks_boundaries_with_their_i
     (interval,) = layer(figure, "interval")
     assert np.allclose(interval.x, log_step(np.array([80, 130])))
     assert figure.layout.yaxis.range[0] < interval.y[0] < 0.0  # below the curves
-    assert "Dashed lines: boundaries chosen by hand." in notes(figure)
     (table,) = (trace for trace in figure.data if trace.type == "table")
     columns = table.cells["values"]
     assert list(columns[0]) == ["<b>S1</b>", "<b>S2</b>", "<b>S3</b>"]
@@ -167,6 +212,33 @@ def test_the_sheet_of_stages_has_a_row_a_stage_and_marks_boundaries_with_their_i
 def test_numbers_with_errors_end_at_the_second_digit_of_the_error():
     assert [with_error(32.461, 0.956), with_error(-0.601, 1.33)] == ["+32.46 ± 0.96", "−0.6 ± 1.3"]
     assert [with_error(149.5, 23.0), with_error(-2.0, 0.0)] == ["+150 ± 23", "−2"]
+
+
+def test_numbers_of_a_column_have_as_many_places_and_next_to_nothing_is_said_to_be_that():
+    column = in_one_format(np.array([-1.524, 0.00624, -3.4e-9, np.nan]))
+    assert column == ["−1.524", "+0.006", "≈ 0", "–"]
+    assert in_one_format(np.array([149.5, -20_000.0])) == ["+150", "−20000"]
+    assert in_one_format(np.zeros(2)) == ["+0", "+0"]
+    assert in_one_format(np.full(1, np.nan)) == ["–"]
+
+
+def test_a_stage_with_an_end_where_no_llc_is_known_is_marked_whatever_it_changed(stages):
+    stages = stages.assign(
+        boundary_lower=("stage", np.full(3, np.nan)),
+        boundary_upper=("stage", np.full(3, np.nan)),
+        probability=("stage", np.full(3, np.nan)),
+        boundary_kind=("stage", np.array(["chosen", "chosen", "end"], dtype=object)),
+        type=("stage", np.array(["undecided", "A", "B"], dtype=object)),
+        supported=("stage", [False, True, True]),
+        trusted=("stage", [False, True, False]),
+    )
+    marks = stage_marks(stages, LIGHT)
+    assert "with an end among checkpoints that are no LLC" in marks[0].words
+    assert [mark.own for mark in marks] == [True, True, False]
+    figure = stage_sheet([Panel("LLC", "", range=(0, 10))], stages, marks, 9999, LIGHT)
+    (table,) = (trace for trace in figure.data if trace.type == "table")
+    assert [kind.endswith(" †") for kind in table.cells["values"][2]] == [True, False, False]
+    assert [delta.endswith("*") for delta in table.cells["values"][4]] == [False, False, True]
 
 
 def test_a_square_drawn_from_its_columns_has_four_corners_and_the_fifth_feature_is_none():
@@ -199,18 +271,25 @@ def test_rows_of_an_agreement_hold_each_curve_s_own_boundaries():
             "kind": ("boundary", np.array(["maximum", "minimum", "plateau"], dtype=object)),
             "shared": (("curve_name", "other"), [[np.nan, 0.5], [1.0, np.nan]]),
             "chance": (("curve_name", "other"), [[np.nan, 0.2], [0.3, np.nan]]),
+            "p_value": (("curve_name", "other"), [[np.nan, 0.36], [0.001, np.nan]]),
         },
         coords={"curve_name": ["llc", "loss"], "other": ["llc", "loss"]},
         attrs={"last_step": 9999.0, "without": {"curvature": "no outputs"}},
     )
-    figure = agreement_chart(found, [], LIGHT)
+    silent = found.reindex(
+        curve_name=["llc", "silent_corners", "loss"], other=["llc", "silent_corners", "loss"]
+    )
+    figure = agreement_chart(silent, [], LIGHT, called={"loss": "loss of samples"})
+    assert figure.layout.yaxis.ticktext == ("LLC", "Loss of samples")
     llc, loss = layer(figure, "boundaries")
     assert np.allclose(llc.x, log_step(np.array([10, 500])))
     assert list(llc.marker.symbol) == ["triangle-up", "square"]
     assert set(llc.y) == {0.0}
     assert set(loss.y) == {1.0}
-    assert "50% (20%)" in notes(figure)
-    assert "curvature: no outputs" in notes(figure)[-1]
+    assert "50% (20%), p 0.36" in notes(figure)
+    (below,) = (note for note in notes(figure) if "maximum" in note)
+    assert "Without any boundary: Silent corners." in below
+    assert "Curvature: no outputs" in below
 
 
 def test_rows_of_developments_span_onset_to_end_and_open_where_they_go_on(marks):
@@ -232,9 +311,15 @@ def test_rows_of_developments_span_onset_to_end_and_open_where_they_go_on(marks)
     assert np.allclose(layer(figure, "span")[1].x[:2], log_step(np.array([50, 9000])))
     assert list(layer(figure, "going on")[0].y) == [1.0]
     assert "10 (9–12)" in notes(figure)
-    assert "Not measured: n-grams." in notes(figure)[-1]
+    assert any("Not measured: n-grams." in note for note in notes(figure))
+    ends = layer(figure, "ends")[0].x
+    assert np.allclose(ends, log_step(np.array([5, 50, 40, np.nan])), equal_nan=True)  # one is not over
     seeds = xr.concat([found, found], xr.DataArray(["s0", "s1"], dims="run", name="run"))
-    assert len(layer(development_chart(seeds, marks, 9999, LIGHT), "halfway")) == 2
+    several = development_chart(seeds, marks, 9999, LIGHT, note="No intervals for s1.")
+    assert len(layer(several, "halfway")) == 2
+    assert any(
+        "No intervals for s1.<br>Not measured in all of the runs: n-grams." in n for n in notes(several)
+    )
 
 
 def test_texts_have_one_colour_limit_for_all_stages_and_are_escaped(marks):

@@ -9,10 +9,10 @@ import xarray as xr
 
 from devexplore.analysis.trust import trust as judge_llc
 from devexplore.views.axes import log_step, padded, step_label, step_ticks
-from devexplore.views.llc_row import llc_row, settings, trust
+from devexplore.views.llc_row import KEY, llc_caption, llc_row, settings, trust
 from devexplore.views.rows import loss_row, strip_row, strips
-from devexplore.views.stage_bands import boundary_traces, chosen_by_hand
-from devexplore.views.stages import stage_index, stage_marks
+from devexplore.views.stage_bands import boundary_traces
+from devexplore.views.stages import chosen_by_hand, stage_index, stage_marks
 from devexplore.views.style import DARK, LIGHT
 from devexplore.views.timeline import follow, least_height, timeline
 
@@ -86,6 +86,9 @@ def test_the_settings_behind_the_llc_are_told_where_the_store_holds_them(llc):
     names = ("step_size", "n_beta", "localization", "batch_size", "chains", "draws")
     llc.attrs = dict(zip(names, (1e-5, 1000.0, 3000.0, 8, 3, 40), strict=True))
     assert settings(llc) == "ε 1e-05 · nβ 1000 · γ 3000 · batch 8 · 3 chains × 40 draws"
+    assert llc_caption(llc) == f"{KEY} λ̂ at {settings(llc)}."
+    assert llc_caption(llc.drop_attrs()) == KEY
+    assert llc_caption(None) == ""
 
 
 def test_each_verdict_has_a_mark_of_its_own_shape(llc):
@@ -291,6 +294,12 @@ def test_the_user_s_own_boundaries_look_and_read_differently(found):
     assert lines[0].text[0] == "boundary at step 100<br>90 %: 80–150"
     assert lines[2].text[0] == "boundary at step 1,000, chosen by hand"
     assert lines[3].text[0] == "boundary at step 2,000, chosen by hand<br>90 %: 1.5k–2.5k"
+
+
+def test_the_llc_axis_holds_zero_even_where_no_estimate_is_near(llc):
+    high = llc.assign(llc=llc["llc"] + 100)
+    low, top = llc_row(high, planted(high, [0, 0, 0, 0, 0]), LIGHT).range
+    assert low < 0 < 100 < top
 
 
 def test_a_metric_of_several_parts_is_several_lines_without_one_reading(losses):

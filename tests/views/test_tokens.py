@@ -56,8 +56,8 @@ def test_an_item_is_the_predicted_token_with_its_own_losses(losses):
 
 def test_a_small_grid_shows_every_sequence(losses):
     view = grid_view(losses)
-    assert view["rows"] == ["sequence 0"]
-    assert view["columns"] == ["0", "1", "2"]
+    assert view["rows"] == ["sequence 1"]
+    assert view["columns"] == ["1", "2", "3"]
     assert view["loss"].shape == (5, 3)
 
 
@@ -83,7 +83,7 @@ def test_the_probe_names_a_grids_rows_and_columns(losses):
     )
     view = grid_view(losses, probe)
     assert (view["rows"], view["columns"], view["column_title"]) == (
-        ["feature 0"],
+        ["feature 1"],
         ["0.1", "0.25", "1"],
         "value",
     )
