@@ -162,6 +162,14 @@ class Boundaries:
         """As JSON text, with the same names as in TOML."""
         return json.dumps(self._content(), indent=1, ensure_ascii=False) + "\n"
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what ``to_json`` wrote. Raises ``SchemaError`` for anything else."""
+        try:
+            return cls._of_content(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise SchemaError(f"no boundaries can be read from this JSON: {error}") from error
+
     def to_file(self, path: str | os.PathLike[str]) -> Path:
         """Write ``.toml`` or ``.json``; the file is either wholly there or as it was before."""
         path = as_path(path, "a file for boundaries")

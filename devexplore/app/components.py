@@ -58,7 +58,7 @@ class Viewer(JSComponent):
 class Timeline(Viewer):
     """Loss, LLC and strips over log-steps."""
 
-    _esm = script("bus", "pane", "figure", "timeline")
+    _esm = script("bus", "pane", "figure", "boundaries", "timeline")
     _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "timeline")]
 
 

@@ -68,6 +68,7 @@ class DerivedRun:
         self.run = run
         self._pool = pool
         self._lock = threading.Lock()
+        self._changing = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._questions: OrderedDict[str, None] = OrderedDict()
 
@@ -179,6 +180,18 @@ class DerivedRun:
             while len(self._questions) > MOST_ANSWERS:
                 self._jobs.pop(self._questions.popitem(last=False)[0], None)
         return job
+
+    def act(self, work: "Callable[[DerivedRun, Mapping[str, Any]], Any]", values: Mapping[str, Any]) -> Job:
+        """Change what is saved of the run, one change after the other; the stages are found anew."""
+
+        def change(_: Progress) -> Any:
+            with self._changing:
+                done = work(self, values)
+            with self._lock:
+                self._jobs.pop("stages", None)
+            return done
+
+        return Job(change, self._pool)
 
     def _job(self, name: str, work: Callable[[Progress], Any]) -> Job:
         with self._lock:

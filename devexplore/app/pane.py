@@ -94,6 +94,9 @@ class Pane:
     answers: ClassVar[Mapping[str, Answer]] = {}
     """What the browser may ask for. The same question to the same run is worked out once."""
 
+    acts: ClassVar[Mapping[str, Answer]] = {}
+    """What the browser may have done to the run (boundaries saved). Every one is done; all is drawn anew."""
+
     def payload(self, look: Look) -> dict[str, Any]:
         """What the browser draws. ``message(…)`` where there is nothing to draw. Raises ``Waiting``."""
         raise NotImplementedError

@@ -152,14 +152,23 @@ class Session:
             table = PANES[name].table(self._look)
             viewer.answer(number, "" if table is None else table.to_csv(index=False))
             return
-        job = derived.answer(name, question, values, PANES[name].answers[question])
+        act = PANES[name].acts.get(question)
+        if act is not None:
+            job = derived.act(act, values)
+        else:
+            job = derived.answer(name, question, values, PANES[name].answers[question])
 
-        def tell(_: Any) -> None:
+        def say() -> None:
             error = job.future.exception()
             if error is None:
-                self._soon(lambda: viewer.answer(number, job.future.result()))
+                if act is not None:
+                    self.refill()
+                viewer.answer(number, job.future.result())
             else:
-                self._soon(lambda: viewer.answer(number, None, str(error)))
+                viewer.answer(number, None, str(error))
+
+        def tell(_: Any) -> None:
+            self._soon(say)
 
         job.future.add_done_callback(tell)
 
@@ -210,4 +219,4 @@ class Session:
         if losses is None:
             return
         end = self.selection.change_to if self.selection.change_to >= 0 else losses["step"].values[-1]
-        self.viewers["tokens"].limit = limit_between(losses, self.selection.change_from, end)
+        self.viewers["tokens"].param.update(limit=limit_between(losses, self.selection.change_from, end))

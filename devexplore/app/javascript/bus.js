@@ -8,12 +8,16 @@ function openBus(name) {
   return BUSES.get(name);
 }
 
+const TOGETHER_MS = 1000, MOST_CHANGES = 200;
+
 class Bus {
   state = {};   // the Selection
   shared = {};  // the run: steps, stages, loss
   listeners = new Set();
   pending = {};
   frame = 0;
+  done = [];    // what can be taken back: {undo, redo, keys, at}
+  undone = [];
 
   set(patch, origin = "page") {
     for (const [key, value] of Object.entries(patch)) this.pending[key] = {value, origin};
@@ -33,16 +37,48 @@ class Bus {
   flush() {
     this.frame = 0;
     const changed = new Map();
+    const before = {}, after = {};
     for (const [key, {value, origin}] of Object.entries(this.pending)) {
       if (JSON.stringify(this.state[key]) === JSON.stringify(value)) continue;
+      if (origin === "page" && key in this.state) { before[key] = this.state[key]; after[key] = value; }
       this.state[key] = value;
       changed.set(key, origin);
     }
     this.pending = {};
+    if (Object.keys(after).length) this.recordChange(before, after);
     if (this.sharedChanged) changed.set("shared", "server");
     this.sharedChanged = false;
     if (changed.size) for (const listener of [...this.listeners]) listener(changed);
   }
+
+  // A change of the Selection that can be taken back. A scrub, or whatever else changes the same values in quick
+  // succession, is one change.
+  recordChange(before, after) {
+    const keys = Object.keys(after).sort().join(), at = performance.now(), last = this.done.at(-1);
+    if (last?.keys === keys && at - last.at < TOGETHER_MS) {
+      last.redo = () => this.set(after, "undo");
+      last.at = at;
+      return;
+    }
+    this.record({undo: () => this.set(before, "undo"), redo: () => this.set(after, "undo"), keys, at});
+  }
+
+  record(change) {
+    this.done.push(change);
+    if (this.done.length > MOST_CHANGES) this.done.shift();
+    this.undone = [];
+    this.told?.();
+  }
+
+  takeBack(back = true) {
+    const change = (back ? this.done : this.undone).pop();
+    if (!change) return;
+    (back ? this.undone : this.done).push({...change, at: 0});
+    if (back) change.undo(); else change.redo();
+    this.told?.();
+  }
+
+  forget() { this.done = []; this.undone = []; this.told?.(); }
 
   subscribe(listener) {
     this.listeners.add(listener);

@@ -9,6 +9,7 @@ const KEYS = [
   ["c  e  v  f  r", "circles, evolute, vertices, forms, raw points"],
   ["s", "colour by stage or by step"],
   ["[  ]", "in the tokens: previous, next token"],
+  ["Ctrl z  Ctrl Shift z", "take back, do again"],
   ["m", "the whole page for the pane under the pointer, back"],
   ["t", "light, dark"],
   ["?", "this help"],
@@ -31,6 +32,10 @@ function render({model, el}) {
     h("dl", {}, ...KEYS.flatMap(([keys, what]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what)])),
     h("button", {type: "button", class: "plain", onclick: () => help.close()}, "Close"));
   const ask = h("button", {type: "button", class: "icon", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => help.showModal()}, "?");
+  const back = h("button", {type: "button", class: "icon", "aria-label": "Take back", title: "Take back (Ctrl z)", onclick: () => bus.takeBack()}, "↶");
+  const again = h("button", {type: "button", class: "icon", "aria-label": "Do again", title: "Do again (Ctrl Shift z)", onclick: () => bus.takeBack(false)}, "↷");
+  bus.told = () => { back.disabled = !bus.done.length; again.disabled = !bus.undone.length; };
+  bus.told();
   const player = buildPlayer(bus);
   const ALWAYS = ["timeline", "trajectory"];
   const places = ALWAYS.map(name => h("div", {class: `place ${name}`}, model.get_child(name)));
@@ -72,7 +77,7 @@ function render({model, el}) {
     if (panels.has(large) && large !== open()) bus.set({tab: large});
   };
   const root = h("div", {class: "theme page"},
-    h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, description, theme, ask),
+    h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, description, back, again, theme, ask),
     player.node, main, help);
   el.replaceChildren(root);
 
@@ -85,12 +90,12 @@ function render({model, el}) {
     waiting = {};
   };
   const stop = bus.subscribe(changed => {
-    for (const [key, origin] of changed) if (origin === "page") waiting[key] = bus.state[key];
+    for (const [key, origin] of changed) if (origin !== "server") waiting[key] = bus.state[key];
     if (Object.keys(waiting).length && !timer) timer = setTimeout(send, Math.max(0, sent + SEND_EVERY_MS - performance.now()));
     if (changed.has("theme")) dress();
     if (changed.has("shared")) introduce();
     if (changed.has("tab") || changed.has("maximised")) arrange();
-    if (changed.has("run")) chooser.value = bus.state.run;
+    if (changed.has("run")) { chooser.value = bus.state.run; bus.forget(); }
     if (bus.ready) player.show(changed);
   });
   // Python → browser
@@ -125,6 +130,11 @@ function render({model, el}) {
 
   const onKey = event => {
     const node = event.composedPath()[0];
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !isTyping(node)) {
+      bus.takeBack(!event.shiftKey);
+      event.preventDefault();
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(node) || help.open || !bus.ready) return;
     const flips = {c: "circles", e: "evolute", v: "vertices", f: "forms", r: "raw"};
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {

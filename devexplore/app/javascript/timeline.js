@@ -16,6 +16,9 @@ function render({model, el}) {
   const figure = new Figure(host, "Loss and local learning coefficient over training steps, logarithmic");
   const line = svg("line", {class: "cursor"});
   const dots = svg("g"), values = svg("g");
+  const why = h("p", {class: "why"});
+  const boundaries = editBoundaries(pane, bus, host, figure, text => { why.hidden = false; why.textContent = why.title = text; });
+  pane.controls.append(boundaries.button);
   pane.figures = [figure];
   figure.layer.append(line, dots, values);
   let rows = [], verdictWords = [];
@@ -47,12 +50,11 @@ function render({model, el}) {
     });
   };
   // Why the LLC at the current step is not to be believed, in the foot, for those who do not hover.
-  const why = h("p", {class: "why"});
   const say = (step, verdict, reason) => {
     const words = `Step ${Math.round(step).toLocaleString("en")}, ${verdictWords[verdict]}${reason ? `: ${reason}` : ""}`;
     if (why.title !== words) why.textContent = why.title = words;
   };
-  figure.place = place;
+  figure.place = () => { place(); boundaries.place(); };
 
   const scrub = event => {
     const xa = figure.axis("xaxis");
@@ -111,6 +113,7 @@ function render({model, el}) {
     host.style.minHeight = `${data.height}px`;
     await figure.draw(data.figure, {scrollZoom: false});
     place();
+    boundaries.show(data.edit);
     if (added) pane.body.scrollTop = pane.body.scrollHeight;  // where many rows scroll: show the new one
   };
 

@@ -1,13 +1,19 @@
 """The timeline: loss, LLC and any metric over the steps, with the stages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
+import xarray as xr
 
+from devexplore.analysis.annotations import Boundaries, saved_boundaries
+from devexplore.analysis.own_boundaries import reset_boundaries, save_boundaries
 from devexplore.app.components import Timeline
-from devexplore.app.pane import Look, Pane, missing
+from devexplore.app.derived import DerivedRun
+from devexplore.app.pane import Answer, Look, Pane, missing
+from devexplore.errors import InvalidSpec
+from devexplore.run import Run
 from devexplore.views.llc_row import llc_row, settings, trust
 from devexplore.views.refined import refined_row
 from devexplore.views.rows import Row, loss_row, strip_label, strip_row, strips
@@ -20,10 +26,72 @@ FIRST_STRIPS = 3
 WORDS = {"losses": "The loss per token", "llc": "The LLC"}
 
 
+def edit(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Change the boundaries of a run as the page asks, and save them: what was saved before and after, as
+    JSON (None: nothing, the candidates count), so that the page can take it back.
+    """
+    run = derived.run
+    before = saved_boundaries(run)
+    if values["do"] == "restore":
+        _restore(run, values["text"])
+    elif values["do"] == "reset":
+        reset_boundaries(run)
+    else:
+        candidates = derived.stages.future.result()
+        held = Boundaries.of_stages(candidates) if before is None else before
+        save_boundaries(run, _changed(held, values))
+    after = saved_boundaries(run)
+    return {
+        "before": None if before is None else before.to_json(),
+        "after": None if after is None else after.to_json(),
+    }
+
+
+def _changed(held: Boundaries, values: Mapping[str, Any]) -> Boundaries:
+    match values["do"]:
+        case "move":
+            return held.move(values["step"], values["to"])
+        case "add":
+            return held.add(values["step"])
+        case "drop":
+            return held.drop(values["step"])
+        case "accept":
+            return held.accept(values["step"])
+        case "name":
+            return held.name_stage(values["stage"], values["name"].strip())
+        case "note":
+            return held.annotate(values["note"].strip(), stage=values["stage"])
+        case other:
+            raise InvalidSpec(f"boundaries cannot be {other!r}")
+
+
+def _restore(run: Run, text: str | None) -> None:
+    """What was saved before a change of this page; where nothing was, nothing is."""
+    if text is not None:
+        save_boundaries(run, Boundaries.from_json(text))
+        return
+    file = run.annotations_file()
+    if file.is_file():
+        file.unlink()
+
+
+def _editable(look: Look, stages: xr.Dataset) -> dict[str, Any]:
+    """Boundaries and stages as the page may change them."""
+    steps = stages["end"].values[:-1]
+    return {
+        "steps": steps.astype(int).tolist(),
+        "origins": stages["boundary_origin"].values[:-1].tolist(),
+        "names": stages["name"].values.tolist(),
+        "notes": stages["note"].values.tolist(),
+        "saved": saved_boundaries(look.derived.run) is not None,
+    }
+
+
 class TimelinePane(Pane):
     title = "Timeline"
     viewer = Timeline
     follows = ("strips",)
+    acts: ClassVar[Mapping[str, Answer]] = {"edit": edit}
 
     def payload(self, look: Look) -> dict[str, Any]:
         derived, theme = look.derived, look.theme
@@ -56,6 +124,7 @@ class TimelinePane(Pane):
             "train": derived.checkpoints is not None and derived.losses is not None,
             "missing": lacking,
             "types": sorted({mark.type for mark in stages}),
+            "edit": None if found is None else _editable(look, found),
         }
 
     def code(self, look: Look) -> str:
