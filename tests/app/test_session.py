@@ -193,3 +193,52 @@ def test_shipped_scripts_and_styles_name_no_outside_address():
         text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "//" not in text.replace("// ", "") or "http" not in text, file
         assert "innerHTML" not in text, file
+
+
+def answered(session, pane, question, **values):
+    """What Python answers to a pane's question, as the browser gets it."""
+    viewer, heard = session.viewers[pane], []
+    viewer._send_msg = heard.append
+    viewer._handle_msg({"number": 7, "question": question, "values": values})
+    for _ in range(200):
+        if heard:
+            break
+        time.sleep(0.05)
+    (message,) = heard
+    assert message["answer"] == 7
+    if message["error"]:
+        return message["error"]
+    return json.loads(message["value"])
+
+
+def test_a_boundary_is_moved_named_and_taken_back_and_all_panes_follow(derived, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path))
+    session = Session(derived, Selection(run="lines"))
+    session.derived.stages.future.result()
+    session.look_at_jobs()
+    proposed = payload(session.viewers["timeline"])["edit"]
+    assert not proposed["saved"]
+    first = proposed["steps"][0]
+    moved = answered(session, "timeline", "edit", do="move", step=first, to=first + 1)
+    assert moved["before"] is None
+    answered(session, "timeline", "edit", do="name", stage=2, name="<b>rise</b>")
+    session.derived.stages.future.result()
+    session.look_at_jobs()
+    changed = payload(session.viewers["timeline"])["edit"]
+    assert changed["steps"][0] == first + 1
+    assert changed["names"][1] == payload(session.shell)["stages"][1]["name"] == "<b>rise</b>"
+    assert "no boundary at step 5" in answered(session, "timeline", "edit", do="drop", step=5)
+    answered(session, "timeline", "edit", do="restore", text=moved["before"])
+    session.derived.stages.future.result()
+    session.look_at_jobs()
+    assert payload(session.viewers["timeline"])["edit"] == proposed
+
+
+def test_every_pane_hands_over_its_table_and_the_code_that_makes_it(derived):
+    session = Session(derived, Selection(run="made-up"))
+    for name in ("timeline", "trajectory", "tokens"):
+        table = answered(session, name, "table")
+        assert table.splitlines()[0].count(",") > 1
+        code = payload(session.viewers[name])["code"]
+        assert code.startswith("import devexplore as dx")
+        compile(code, name, "exec")
