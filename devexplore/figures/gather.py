@@ -44,13 +44,20 @@ class Staged(NamedTuple):
         return f"Stages: {note}.{dashed}" if note else dashed.strip()
 
 
+def theme_of(name: str) -> Theme:
+    """The theme of this name. Raises ``InvalidSpec`` for another, with the names there are."""
+    if name not in tuple(THEMES):
+        raise InvalidSpec(f"theme: expected {' or '.join(map(repr, THEMES))}, got {name!r}")
+    return THEMES[name]
+
+
 def staged(run: Run, stages: xr.Dataset | None, theme: ThemeName) -> Staged:
     """The stages (given, or those of the run) and the steps that the run reaches.
 
     Raises ``NotMeasured`` where nothing at all is measured over steps.
     """
     require_run(run)
-    chosen = THEMES[theme]
+    chosen = theme_of(theme)
     held = [group for group in (LOSSES, LLC, METRICS, CHECKPOINTS) if run.has(group)]
     if not held:
         raise NotMeasured(f"{run.name}: nothing is measured over training steps; {run.remedy('losses,llc')}")

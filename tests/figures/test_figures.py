@@ -177,3 +177,13 @@ def test_dark_figures_are_dark(measured_run):
     run = dx.open(measured_run("superposition"))
     light, dark = (dx.figures.stages(run, theme=theme).layout.paper_bgcolor for theme in ("light", "dark"))
     assert (light, dark) == ("#ffffff", "#171a1e")
+
+
+def test_a_theme_that_is_none_is_refused_with_the_names_there_are(measured_run):
+    run = dx.open(measured_run("language"))
+    for figure in (dx.figures.stages, dx.figures.agreement, dx.figures.token_changes):
+        for name in ("solar", "", ["dark"], None):
+            with pytest.raises(InvalidSpec, match="expected 'light' or 'dark', got"):
+                figure(run, theme=name)
+    with pytest.raises(InvalidSpec, match="expected 'light' or 'dark', got 'solar'"):
+        dx.figures.token_rankings(run, None, theme="solar")
