@@ -12,7 +12,8 @@ from devexplore.figures.gather import staged
 from devexplore.figures.metric_panels import metric_titles
 from devexplore.run import Run
 from devexplore.schema import METRIC_BLOCKS
-from devexplore.views.row_chart import agreement_chart, development_chart
+from devexplore.views.agreement_chart import agreement_chart
+from devexplore.views.development_chart import development_chart
 from devexplore.views.style import ThemeName
 
 

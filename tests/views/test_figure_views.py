@@ -7,12 +7,13 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devexplore.views.agreement_chart import agreement_chart
 from devexplore.views.axes import log_step
+from devexplore.views.development_chart import development_chart
 from devexplore.views.k_gons import k_gon_sheet
 from devexplore.views.labels import spread_apart
 from devexplore.views.landscape import landscape_figure, n_words
 from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack
-from devexplore.views.row_chart import agreement_chart, development_chart
 from devexplore.views.sheet import WIDTH
 from devexplore.views.stage_axis import stage_axis
 from devexplore.views.stage_bands import band_names
