@@ -40,8 +40,13 @@ class Staged(NamedTuple):
         if self.stages is None:
             return "no stages: neither LLC nor losses are measured"
         note = self.stages.attrs.get("note", "")
-        dashed = " Dashed: by hand; dotted: on the curve." if any(mark.own for mark in self.marks) else ""
-        return f"Stages: {note}.{dashed}" if note else dashed.strip()
+        return f"Stages: {note}." if note else ""
+
+    @property
+    def said_of_lines(self) -> str:
+        """The same, for a figure that draws the boundaries as lines: with what their strokes mean."""
+        strokes = "Dashed: by hand; dotted: on the curve." if any(mark.own for mark in self.marks) else ""
+        return f"{self.said} {strokes}".strip()
 
 
 def theme_of(name: str) -> Theme:

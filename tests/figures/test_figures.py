@@ -8,6 +8,7 @@ import pytest
 
 import devexplore as dx
 from devexplore.errors import InvalidSpec, NotMeasured
+from devexplore.figures.metric_panels import metric_titles
 
 SYSTEMS = ("language", "regression", "superposition", "deep_linear")
 
@@ -227,3 +228,23 @@ def test_a_theme_that_is_none_is_refused_with_the_names_there_are(measured_run):
                 figure(run, theme=name)
     with pytest.raises(InvalidSpec, match="expected 'light' or 'dark', got 'solar'"):
         dx.figures.token_rankings(run, None, theme="solar")
+
+
+def test_strokes_are_explained_where_boundaries_by_hand_are_drawn(measured_run):
+    run = dx.open(measured_run("superposition"))
+    by_hand = dx.find_stages(run, boundaries=[2])
+    assert "Dashed: by hand; dotted: on the curve." in words(dx.figures.stages(run, stages=by_hand))
+    assert "Dashed" not in words(dx.figures.stages(run, stages=dx.find_stages(run, boundaries=[])))
+
+
+def test_several_runs_say_whose_stages_they_are_over(measured_run):
+    run = dx.open(measured_run("superposition"))
+    assert f"The stages are those of {run.name}." in words(dx.figures.developments([run, run]))
+    assert "The stages are those of" not in words(dx.figures.developments(run))
+
+
+def test_metrics_are_called_as_over_their_panels():
+    titles = metric_titles("superposition")
+    assert titles["irregularity"] == "Distance from the k-gon"
+    assert titles["kgon_loss"] == "Exact loss: of its k-gon"
+    assert metric_titles("table") == {}
