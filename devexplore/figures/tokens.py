@@ -11,6 +11,7 @@ from devexplore.analysis.learning_groups import when_learned
 from devexplore.analysis.token_rankings import By, most_changed
 from devexplore.analysis.tokens import change_between, loss_change, loss_history
 from devexplore.arguments import require_run
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.figures.gather import loaded, staged
 from devexplore.geometry import nearest_in_log_time
@@ -108,6 +109,7 @@ def token_rankings(
     if found.stages is None:
         raise NotMeasured(f"{whose.name}: {found.said}")
     label = "name" if isinstance(stage, str) else "stage"
+    stage = stage if isinstance(stage, str) else whole_number("stage, unless it is a name,", stage)
     at = np.flatnonzero(found.stages[label].values == stage)
     if len(at) == 0:
         raise InvalidSpec(f"no stage {stage!r} among {', '.join(map(str, found.stages[label].values))}")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from html import unescape
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import plotly.graph_objects as go
@@ -156,10 +156,10 @@ def _labels(table: xr.Dataset, theme: Theme, labels: Labels) -> list[str]:
     return [f"{ink}{_label(one, table.attrs, labels)}</span> × {count:,}" for one, count in counted]
 
 
-def _label(one: object, attrs: Mapping, labels: Labels) -> str:
+def _label(one: Any, attrs: Mapping, labels: Labels) -> str:
     by = attrs["by"]
     if by in ("sequence", "position"):
-        return f"{called(attrs, by)} {label_words(int(str(one)), labels.get(by))}"
+        return f"{called(attrs, by)} {label_words(one, labels.get(by))}"
     return word(str(one)) if by == "token" else str(one)
 
 
