@@ -34,8 +34,8 @@ def labelled_losses(source: "Run | xr.Dataset", probe: "Run | xr.Dataset | None"
 
     Raises:
         NotMeasured: for a run without token losses.
-        InvalidSpec: for what is neither, a Dataset without token_loss or its steps, or a probe of another
-            shape.
+        InvalidSpec: for what is neither, a Dataset without token_loss or its steps, labels of sequences or
+            positions that are no whole numbers, or a probe of another shape.
     """
     if not isinstance(source, xr.Dataset):
         require_run(source, " or the losses of dx.token_losses")
@@ -50,6 +50,12 @@ def labelled_losses(source: "Run | xr.Dataset", probe: "Run | xr.Dataset | None"
     if set(token_loss.dims) != {STEP, *PLACE} or STEP not in token_loss.coords or token_loss.size == 0:
         raise InvalidSpec(f"{wanted} with the coordinate step, and not empty, got {dict(token_loss.sizes)}")
     missing = {dim: np.arange(token_loss.sizes[dim]) for dim in PLACE if dim not in token_loss.coords}
+    for dim in set(PLACE) - set(missing):
+        if token_loss[dim].dtype.kind not in "iu":
+            raise InvalidSpec(
+                f"expected whole numbers as labels of {dim}, got {token_loss[dim].dtype}; "
+                f"drop them: losses.drop_vars({dim!r}) counts from 0"
+            )
     return with_texts(token_loss.assign_coords(missing), source if probe is None else probe)
 
 

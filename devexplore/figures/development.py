@@ -41,7 +41,7 @@ def development(
         found.last_step,
         found.theme,
         f"Development of {run.name}",
-        found.said,
+        found.said_of_lines,
         curves_caption(run),
     )
 

@@ -40,8 +40,20 @@ class Staged(NamedTuple):
         if self.stages is None:
             return "no stages: neither LLC nor losses are measured"
         note = self.stages.attrs.get("note", "")
-        dashed = " Dashed: by hand; dotted: on the curve." if any(mark.own for mark in self.marks) else ""
-        return f"Stages: {note}.{dashed}" if note else dashed.strip()
+        return f"Stages: {note}." if note else ""
+
+    @property
+    def said_of_lines(self) -> str:
+        """The same, for a figure that draws the boundaries as lines: with what their strokes mean."""
+        strokes = "Dashed: by hand; dotted: on the curve." if any(mark.own for mark in self.marks) else ""
+        return f"{self.said} {strokes}".strip()
+
+
+def theme_of(name: str) -> Theme:
+    """The theme of this name. Raises ``InvalidSpec`` for another, with the names there are."""
+    if name not in tuple(THEMES):
+        raise InvalidSpec(f"theme: expected {' or '.join(map(repr, THEMES))}, got {name!r}")
+    return THEMES[name]
 
 
 def staged(run: Run, stages: xr.Dataset | None, theme: ThemeName) -> Staged:
@@ -50,7 +62,7 @@ def staged(run: Run, stages: xr.Dataset | None, theme: ThemeName) -> Staged:
     Raises ``NotMeasured`` where nothing at all is measured over steps.
     """
     require_run(run)
-    chosen = THEMES[theme]
+    chosen = theme_of(theme)
     held = [group for group in (LOSSES, LLC, METRICS, CHECKPOINTS) if run.has(group)]
     if not held:
         raise NotMeasured(f"{run.name}: nothing is measured over training steps; {run.remedy('losses,llc')}")

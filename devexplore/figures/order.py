@@ -12,7 +12,8 @@ from devexplore.figures.gather import staged
 from devexplore.figures.metric_panels import metric_titles
 from devexplore.run import Run
 from devexplore.schema import METRIC_BLOCKS
-from devexplore.views.row_chart import agreement_chart, development_chart
+from devexplore.views.agreement_chart import agreement_chart
+from devexplore.views.development_chart import development_chart
 from devexplore.views.style import ThemeName
 
 
@@ -31,7 +32,7 @@ def agreement(
     found = staged(run, stages, theme)
     seen = find_agreement(run, curves)
     title, words = f"Boundaries of {run.name}, by probe", metric_titles(run.system)
-    return agreement_chart(seen, found.marks, found.theme, title, found.said, words)
+    return agreement_chart(seen, found.marks, found.theme, title, found.said_of_lines, words)
 
 
 def developments(
@@ -45,7 +46,7 @@ def developments(
     runs = as_runs(source)
     measured = find_developments(source)
     found = staged(runs[0], stages, theme)
-    said, title = found.said, f"Developments of {runs[0].name}"
+    said, title = found.said_of_lines, f"Developments of {runs[0].name}"
     if len(runs) > 1:
         title = f"Developments of {len(runs)} runs"
         said = f"{said} The stages are those of {runs[0].name}.".strip()

@@ -35,6 +35,6 @@ def stage_analysis(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeNa
         found.last_step,
         found.theme,
         title=f"Behaviour and structure of {run.name} through its stages",
-        said=found.said,
+        said=found.said_of_lines,
         foot=f"{bands} Lx Hy: head y of layer x.".strip() if "head" in metrics.dims else bands,
     )

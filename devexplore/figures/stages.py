@@ -36,7 +36,7 @@ def stages(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = "li
         found.last_step,
         found.theme,
         title=f"Stages of {run.name}",
-        said=found.said,
+        said=found.said_of_lines,
         foot=foot,
     )
 

@@ -10,6 +10,8 @@ from devexplore.analysis.labelled_losses import PLACE, labelled_losses
 from devexplore.analysis.learning_groups import when_learned
 from devexplore.analysis.token_rankings import By, most_changed
 from devexplore.analysis.tokens import change_between, loss_change, loss_history
+from devexplore.arguments import require_run
+from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.figures.gather import loaded, staged
 from devexplore.geometry import nearest_in_log_time
@@ -17,12 +19,14 @@ from devexplore.run import Run
 from devexplore.schema import LOSSES, PROBE, STEP
 from devexplore.views.learning import learning_figure
 from devexplore.views.stage_texts import stage_texts
-from devexplore.views.style import THEMES, ThemeName
+from devexplore.views.style import ThemeName
 from devexplore.views.token_history import history_figure
 from devexplore.views.token_rankings import ranking_figure
-from devexplore.views.tokens import dimension_name, grid_labels
+from devexplore.views.token_words import called
+from devexplore.views.tokens import dimension_name, grid_labels, label_values
 
 _FEW_SEQUENCES = 8
+_MANY_CELLS = 64
 
 
 def token_changes(
@@ -37,23 +41,21 @@ def token_changes(
 
     What the paper shows in its figure 4 (Hoogland et al. 2024): red, the loss fell; blue, it rose. Hovering
     tells the number. A run that reads no text shows its positions instead, each sequence of the probe in a
-    line of its own, or, of more than eight, their mean. A stage between two checkpoints, both ends of which
-    have the same one nearest, has no change of its own: it is left out and named below.
+    line of its own, or, of more than eight, their mean (where each has one position alone, up to 64 sequences
+    stand side by side). A stage between two checkpoints, both ends of which have the same one nearest, has no
+    change of its own: it is left out and named below.
 
     Args:
         source: a run, or the losses of your own text (``dx.token_losses``), then with
         run: the run that they are of.
-        sequence: which text; None: the one whose losses changed most over all stages together.
+        sequence: which text, from 0 (the note counts from 1); None: the one whose losses changed most over
+            all stages together.
         stages: of ``dx.find_stages`` (None: the run's).
 
-    Raises ``NotMeasured`` without token losses, ``InvalidSpec`` for an unknown sequence, without the run, or
-    where no stage has two checkpoints.
+    Raises ``NotMeasured`` without token losses, ``InvalidSpec`` for an unknown sequence, without the run, for
+    losses of another run where no stages are given, or where no stage has two checkpoints.
     """
-    whose = run if isinstance(source, xr.Dataset) else source
-    if whose is None:
-        raise InvalidSpec(
-            "whose stages? Give the run that these losses are of: token_changes(losses, run=run)"
-        )
+    whose = _whose(source, run, stages)
     losses = _token_losses(source).load()
     found = staged(whose, stages, theme)
     steps = np.array([(mark.start, mark.end) for mark in found.marks], dtype=np.float64)
@@ -63,17 +65,22 @@ def token_changes(
         raise InvalidSpec(
             f"no stage has token losses at two checkpoints; they are measured at {losses.sizes[STEP]}"
         )
-    changes = [change_between(losses, *pair).transpose(*PLACE) for pair in ends if pair[0] != pair[1]]
+    pairs = [pair for pair in ends if pair[0] != pair[1]]
+    changes = [change_between(losses, *pair).transpose(*PLACE) for pair in pairs]
     if "target_text" in losses.coords:
         size = np.sum([np.nansum(np.abs(change.values), axis=1) for change in changes], axis=0)
         chosen = int(losses["sequence"].values[size.argmax()]) if sequence is None else sequence
         if chosen not in losses["sequence"].values:
             raise InvalidSpec(f"no sequence {chosen}; there are 0 … {losses.sizes['sequence'] - 1}")
         changes = [change.sel(sequence=[chosen]) for change in changes]
-        note = f"Sequence {chosen} of {losses.sizes['sequence']} of the probe. {found.said}"
+        note = _which_text(losses, chosen)
     else:
         changes, note = _as_text(changes, loaded(whose, PROBE))
-        note = f"{note} {found.said}"
+    between = ", ".join(
+        f"{mark.name} {change.attrs['step_from']:,} → {change.attrs['step_to']:,}"
+        for mark, change in zip(marks, changes, strict=True)
+    )
+    note += f" Changes are between the checkpoints nearest to a stage's ends: {between}. {found.said}"
     lacking = [mark.name for mark in found.marks if mark not in marks]
     if lacking:
         note += f" Left out, as token losses were measured at one checkpoint alone: {', '.join(lacking)}."
@@ -81,51 +88,135 @@ def token_changes(
 
 
 def token_rankings(
-    run: Run,
+    source: Run | xr.Dataset,
     stage: str | int,
     *,
     by: "Literal['place'] | By" = "place",
     n: int = 10,
+    run: Run | None = None,
     stages: xr.Dataset | None = None,
     theme: ThemeName = "light",
 ) -> Figure:
     """What one stage improved and worsened most: single predictions, or means over tokens, classes …
 
-    ``stage``: its name or number, as in ``dx.find_stages`` (``stages``; None: the run's). ``by`` and ``n`` as
-    for ``dx.most_changed``, which this draws. Raises as that, and ``NotMeasured`` without token losses.
+    ``source`` and ``run``: as for ``token_changes``. ``stage``: its name or number, as in ``dx.find_stages``
+    (``stages``; None: the run's). ``by`` and ``n`` as for ``dx.most_changed``, which this draws. Raises as
+    that, and ``NotMeasured`` without token losses.
     """
-    if stages is None:
-        change = loss_change(run, stage=stage)
-    else:
-        label = "name" if isinstance(stage, str) else "stage"
-        at = np.flatnonzero(stages[label].values == stage)
-        if len(at) == 0:
-            raise InvalidSpec(f"no stage {stage!r} among {', '.join(map(str, stages[label].values))}")
-        change = loss_change(run, stage=stages.isel(stage=int(at[0])))
+    whose = _whose(source, run, stages)
+    losses = _token_losses(source)
+    found = staged(whose, stages, theme)
+    if found.stages is None:
+        raise NotMeasured(f"{whose.name}: {found.said}")
+    label = "name" if isinstance(stage, str) else "stage"
+    stage = stage if isinstance(stage, str) else whole_number("stage, unless it is a name,", stage)
+    at = np.flatnonzero(found.stages[label].values == stage)
+    if len(at) == 0:
+        raise InvalidSpec(f"no stage {stage!r} among {', '.join(map(str, found.stages[label].values))}")
+    change = loss_change(losses.to_dataset(name="token_loss"), stage=found.stages.isel(stage=int(at[0])))
     rankings = (most_changed(change, n=n, direction=one, by=by) for one in ("improved", "worsened"))
-    return ranking_figure(*rankings, theme=THEMES[theme])
+    return ranking_figure(
+        *rankings,
+        theme=found.theme,
+        title=f"What {found.marks[at[0]].name} changed most: {_of(source, whose)}",
+        said=found.said,
+        labels=_labels(losses, whose),
+    )
 
 
-def token_groups(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = "light") -> Figure:
+def token_groups(
+    source: Run | xr.Dataset,
+    *,
+    run: Run | None = None,
+    stages: xr.Dataset | None = None,
+    theme: ThemeName = "light",
+) -> Figure:
     """Predictions grouped by the stage in which their loss fell half-way: mean losses, and what they are.
 
-    Draws ``dx.when_learned``. Raises ``NotMeasured`` without token losses.
+    Draws ``dx.when_learned``, which says why the curves of these groups must be read with care: they are
+    chosen by the very losses that are shown. ``source`` and ``run``: as for ``token_changes``. Raises as
+    that, and ``NotMeasured`` without token losses.
     """
-    losses = _token_losses(run)  # what lacks is said before stages are sought
-    found = staged(run, stages, theme)
+    whose = _whose(source, run, stages)
+    losses = _token_losses(source)  # what lacks is said before stages are sought
+    found = staged(whose, stages, theme)
     groups = when_learned(losses.to_dataset(name="token_loss"), found.stages)
-    return learning_figure(groups, found.marks, found.theme)
+    title = f"When predictions are learned: {_of(source, whose)}"
+    return learning_figure(groups, found.marks, found.theme, title, found.said_of_lines)
 
 
 def token_history(
-    run: Run, sequence: int, position: int, *, stages: xr.Dataset | None = None, theme: ThemeName = "light"
+    source: Run | xr.Dataset,
+    sequence: int,
+    position: int,
+    *,
+    run: Run | None = None,
+    stages: xr.Dataset | None = None,
+    theme: ThemeName = "light",
 ) -> Figure:
     """The loss of one prediction over training, smoothed, with the step at which it was half learned.
 
-    Draws ``dx.loss_history``; raises as that.
+    ``source`` and ``run``: as for ``token_changes``. ``sequence`` and ``position`` count from 0, as in the
+    Datasets; the figure shows them from 1. Draws ``dx.loss_history``; raises as that.
     """
-    found = staged(run, stages, theme)
-    return history_figure(loss_history(run, sequence, position), found.marks, found.theme)
+    whose = _whose(source, run, stages)
+    losses = _token_losses(source)
+    found = staged(whose, stages, theme)
+    history = loss_history(losses.to_dataset(name="token_loss"), sequence, position)
+    title = f"Loss of one prediction: {_of(source, whose)}"
+    return history_figure(
+        history, found.marks, found.theme, title, found.said_of_lines, _labels(losses, whose)
+    )
+
+
+def _whose(source: Run | xr.Dataset, run: Run | None, stages: xr.Dataset | None) -> Run:
+    """The run whose stages are meant."""
+    whose = run if isinstance(source, xr.Dataset) else source
+    if whose is None:
+        raise InvalidSpec("whose stages? Give the run that these losses are of, run=run")
+    require_run(whose)
+    theirs = source.attrs.get("run", whose.name) if isinstance(source, xr.Dataset) else whose.name
+    if theirs != whose.name and stages is None:
+        raise InvalidSpec(
+            f"these are losses of the run {theirs}, not of {whose.name}; give that one, or stages=…"
+        )
+    return whose
+
+
+def _of(source: Run | xr.Dataset, whose: Run) -> str:
+    """What the losses are of, in words."""
+    return f"own text, read by {whose.name}" if _own_text(source) else f"probe of {whose.name}"
+
+
+def _own_text(losses: Any) -> bool:
+    return "first_token" in getattr(losses, "coords", ())
+
+
+def _which_text(losses: xr.DataArray, chosen: int) -> str:
+    """Which text of how many, counted from 1."""
+    index = losses["sequence"].values.tolist().index(chosen)
+    if not _own_text(losses):
+        one, many = called(losses.attrs, "sequence").capitalize(), losses.sizes["sequence"]
+        return f"{one} {index + 1} of {many} of the probe."
+    text = losses["text"].values
+    texts, windows = len(np.unique(text)), np.flatnonzero(text == text[index])
+    which = f"Your own text{f' {int(text[index]) + 1} of {texts}' if texts > 1 else ''}"
+    window = f", window {windows.tolist().index(index) + 1} of {len(windows)}" if len(windows) > 1 else ""
+    return f"{which}{window}."
+
+
+def _labels(losses: xr.DataArray, run: Run) -> dict[str, dict[int, str]]:
+    """What people call sequences and positions: the probe's values along them, else numbers from 1; labels
+    that the losses have of their own stay as they are."""
+    probe = None if _own_text(losses) else loaded(run, PROBE)
+    labels = {}
+    for dim in PLACE:
+        own = losses[dim].values.tolist()
+        counted = own == list(range(len(own)))
+        labels[dim] = dict(
+            zip(own, grid_labels(losses, probe, dim) if counted else map(str, own), strict=True)
+        )
+    return labels
 
 
 def _token_losses(source: Run | xr.Dataset) -> xr.DataArray:
@@ -135,24 +226,30 @@ def _token_losses(source: Run | xr.Dataset) -> xr.DataArray:
 
 
 def _as_text(changes: list[xr.DataArray], probe: xr.Dataset | None) -> tuple[list[xr.DataArray], str]:
-    """Changes whose "tokens" are the labels of positions, and a note that says so."""
+    """Changes whose "tokens" are the labels of positions, and a note that says so; where each sequence has
+    one position alone, the labels of sequences."""
     count = changes[0].sizes["sequence"]
-    row, column = (dimension_name(probe, dim) for dim in ("sequence", "position"))
-    note = f"Every row: {column}s of the probe"
-    if count > _FEW_SEQUENCES:
-        changes = [change.mean("sequence", keep_attrs=True).expand_dims("sequence") for change in changes]
-        note += f", means of {count} {row}s."
-    else:
-        note += f"; every line a {row} of its own."
+    row, column = (dimension_name(probe, dim) for dim in PLACE)
     labels = grid_labels(changes[0], probe, "position")
-    if labels == [str(i) for i in range(len(labels))]:
-        labels = [str(i + 1) for i in range(len(labels))]  # people count examples from 1
+    cell, by = column, "position"
+    said = f"; every line a {row} of its own."
+    if changes[0].sizes["position"] == 1 and count <= _MANY_CELLS:
+        labels = grid_labels(changes[0], probe, "sequence")
+        swap = {"sequence": "position", "position": "sequence"}
+        changes = [change.rename(swap).transpose(*PLACE) for change in changes]
+        cell, by, said = row, "sequence", "."
+    elif count > _FEW_SEQUENCES:
+        changes = [change.mean("sequence", keep_attrs=True).expand_dims("sequence") for change in changes]
+        said = f", means of {count} {row}s."
+    values = label_values(probe, by)
+    named = cell if values is None else str(values.name).replace("_", " ")
+    note = f"Cells: {cell}s of the probe{'' if named == cell else f', by {named}'}{said}"
     words = np.array([f" {label} " for label in labels], dtype=object)
     rows = changes[0].sizes["sequence"]
     ends = np.tile(words, (rows, 1))
     ends[:-1, -1] = [f"{ends[0, -1]}\n"] * (rows - 1)
     coords: dict[str, Any] = {
-        "target_text": (("sequence", "position"), ends),
-        "token_text": (("sequence", "position"), np.full(ends.shape, "", dtype=object)),
+        "target_text": (PLACE, ends),
+        "token_text": (PLACE, np.full(ends.shape, "", dtype=object)),
     }
     return [change.assign_coords(coords) for change in changes], note

@@ -44,7 +44,7 @@ def staircase(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = 
         found.last_step,
         found.theme,
         title=f"From saddle to saddle: {run.name}",
-        said=found.said,
+        said=found.said_of_lines,
         foot=foot,
     )
 
@@ -64,7 +64,7 @@ def k_gons(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = "li
     metrics = metrics_of(run, "feature_norm", "feature_angle", "population_loss", *_NEAREST)
     found = staged(run, stages, theme)
     return k_gon_sheet(
-        metrics, _levels(metrics), found.marks, found.theme, f"k-gons of {run.name}", found.said
+        metrics, _levels(metrics), found.marks, found.theme, f"k-gons of {run.name}", found.said_of_lines
     )
 
 

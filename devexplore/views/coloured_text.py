@@ -10,6 +10,7 @@ import xarray as xr
 from devexplore.analysis.labelled_losses import require_texts
 from devexplore.views.predictions import themed
 from devexplore.views.style import LIGHT, TOKEN_STRENGTH, Theme
+from devexplore.views.token_words import change_words
 from devexplore.views.tokens import colour_limit
 
 FLOW_STYLE: Final = """
@@ -52,8 +53,9 @@ def coloured_text(
         one = change.sel(sequence=label)
         text = int(one["text"]) if "text" in one.coords else int(label)  # windows of one text run on
         flows[text] = flows.get(text, "") + coloured_tokens(one, limit, unit)
+    what = ", ".join(filter(None, ("change of loss", change_words(change.attrs))))
     pieces = "".join(f'<p class="flow">{flow}</p>' for flow in flows.values())
-    return themed(f"<style>{FLOW_STYLE}</style>{colour_key(_between(change), limit, unit)}{pieces}", theme)
+    return themed(f"<style>{FLOW_STYLE}</style>{colour_key(what, limit, unit)}{pieces}", theme)
 
 
 def coloured_tokens(change: xr.DataArray, limit: float, unit: str) -> str:
@@ -87,8 +89,3 @@ def colour_key(what: str, limit: float, unit: str) -> str:
         f'<span class="ramp" style="background: linear-gradient(to right, {ramp})"></span>'
         f"<span>rose +{limit:g} {escape(unit)}</span></div>"
     )
-
-
-def _between(change: xr.DataArray) -> str:
-    first, last = change.attrs.get("step_from"), change.attrs.get("step_to")
-    return "change of loss" if first is None else f"change of loss, step {first:,} to {last:,}"

@@ -34,7 +34,7 @@ def k_gon_sheet(
     """
     step = metrics["step"].values
     figure = sheet(540, theme, title, said)
-    box = Box(70, 262, WIDTH - 170, 214)
+    box = Box(70, 262, WIDTH - 186, 214)
     chosen = drawn_steps(step)
     draw_panel(figure, _loss_panel(metrics, levels, chosen, theme), box, 1, stages, float(step.max()), theme)
     end = float(log_step(np.array(step.max()))) or 1.0

@@ -9,7 +9,7 @@ import xarray as xr
 
 from devexplore.sampling.trust import TRUSTED
 from devexplore.views.axes import axis
-from devexplore.views.landscape_odds import draw_odds, n_words, stage_names
+from devexplore.views.landscape_odds import crossing_bars, draw_odds, n_words, stage_names
 from devexplore.views.sheet import Box, foot, foot_height, place, sheet, size_of
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
@@ -28,8 +28,10 @@ _FOOT: Final = (
     "Measured, of the checkpoint at the end of each stage: λ̂ with its standard error (ticks at the lower "
     "edge, each tied to its well), the loss, and so F = n·L + λ̂·ln n; hollow: a doubtful λ̂. L is {loss}. "
     "Schematic: walls and ridges; wells that would overlap stand aside, stages less than 1 apart at every n "
-    "share one. Bars on the right: 90 % intervals of the n at which a stage (its colour) and the one before "
-    "cross. λ̂ is a number at one nβ: n compares stages and counts no real samples."
+    "share one.{bars} λ̂ is a number at one nβ: n compares stages and counts no real samples."
+)
+_BARS: Final = (
+    " Bars on the right: 90 % intervals of the n at which a stage (its colour) and the one before cross."
 )
 _LOSSES: Final = {
     "init_loss": "the loss at w* over all the data that chains sample: it may fall where the test loss rises"
@@ -52,7 +54,10 @@ def landscape_figure(
     wells = same_wells(shown["free_energy"].transpose("stage", "n").values)
     loss = str(energies.attrs.get("loss", "loss"))
     words = [
-        _FOOT.format(loss=_LOSSES.get(loss, f"the {loss.replace('_', ' ')}")),
+        _FOOT.format(
+            bars=_BARS if crossing_bars(shown) else "",
+            loss=_LOSSES.get(loss, f"the {loss.replace('_', ' ')}"),
+        ),
         *_crossings(shown, marks, wells),
     ]
     words += [

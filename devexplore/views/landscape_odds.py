@@ -28,7 +28,7 @@ def draw_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark],
     across = (float(np.log10(n[0])), float(np.log10(n[-1])))
     quiet = {"size": SIZES["small"], "color": theme.muted}
     decades = np.arange(np.ceil(across[0]), np.floor(across[1]) + 1)
-    names, bars = _name_places(shown, stages), _bars(shown, across)
+    names, bars = _name_places(shown, stages), crossing_bars(shown)
     above, below = (1 + max((lane for *_, lane in held), default=-1) for held in (names, bars))
     place(
         figure,
@@ -93,8 +93,10 @@ def draw_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark],
         )
 
 
-def _bars(shown: xr.Dataset, across: tuple[float, float]) -> list[tuple[int, tuple[float, float], int]]:
+def crossing_bars(shown: xr.Dataset) -> list[tuple[int, tuple[float, float], int]]:
     """Of each stage that crosses the one before within sight: the interval, in log₁₀ n, and its lane."""
+    n = shown["n"].values
+    across = (float(np.log10(n[0])), float(np.log10(n[-1])))
     until: list[float] = []
     bars = []
     known = [i for i in range(shown.sizes["stage"]) if np.isfinite(float(shown["crossing_n"][i]))]

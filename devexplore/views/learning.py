@@ -7,119 +7,219 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from plotly.subplots import make_subplots
 
 from devexplore.analysis.learning_steps import NEVER, UNLEARNED
-from devexplore.views.axes import axis, base_layout, log_step, step_label, title_line
+from devexplore.views.axes import axis, log_step, padded, shorten, step_label
+from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.predictions import context_cell, themed, token
-from devexplore.views.stage_axis import stage_axis
+from devexplore.views.sheet import WIDTH, Box, foot, foot_height, place, sheet, size_of, write
 from devexplore.views.stages import StageMark
-from devexplore.views.style import LIGHT, Theme, faded
+from devexplore.views.style import LIGHT, SIZES, Theme, faded
+from devexplore.views.token_words import called
 
 _TYPICAL_CLASSES: Final = 2
 _FEW: Final = 30
+_ALL: Final = "all predictions"
+_NO_MARKS: Final = " and without marks on the right"
+_TITLE: Final = "Mean loss of single predictions, grouped by when it had fallen half-way"
+_KEY: Final = 29
+"""Height of a row of the legend, in pixels."""
+_KEY_LINE: Final = 60
+"""Width of what stands beside a name in the legend, in pixels."""
+_LETTER: Final = 7.2
+"""Width of a letter in the legend, in pixels."""
+_LETTERS: Final = 14
+"""Of a group's name in the legend."""
 _SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "cross")
 
 
-def learning_figure(groups: xr.Dataset, stages: Sequence[StageMark] = (), theme: Theme = LIGHT) -> go.Figure:
+def learning_figure(
+    groups: xr.Dataset,
+    stages: Sequence[StageMark] = (),
+    theme: Theme = LIGHT,
+    title: str = "",
+    said: str = "",
+) -> go.Figure:
     """Left: the mean loss of each group of ``when_learned`` over log-steps, ± one standard error. Right, for
     text: which share of each group is in each class of tokens; the grey bars are the share of all.
 
-    Groups in the order in which they are learned go from dark to light; the never learned and the unlearned
-    are grey and dotted, blue and dashed. Groups of fewer than 30 predictions are drawn thin, without shares.
+    Groups of fewer than 30 predictions are drawn thin, without shares. The foot says what the groups are.
     """
     has_classes = "class_share" in groups
-    figure = make_subplots(
-        1, 2 if has_classes else 1, column_widths=[0.6, 0.4] if has_classes else None, horizontal_spacing=0.2
-    )
-    step = groups["step"].values
-    stage_axis(figure, step, stages, theme)
     shown = groups.isel(group=np.flatnonzero(groups["count"].values > 0))
-    styles = _group_styles([str(name) for name in groups["group"].values], theme)
-    x = log_step(step)
-    for name in shown["group"].values:
-        one, (colour, dash, symbol) = shown.sel(group=name), styles[str(name)]
-        mean, se = one["mean_loss"].values, np.nan_to_num(one["mean_loss_se"].values)
-        few = int(one["count"]) < _FEW
-        legend = {"legendgroup": str(name), "name": f"{name} × {int(one['count']):,}"}
-        figure.add_trace(
-            go.Scatter(
-                x=np.concatenate([x, x[::-1]]),
-                y=np.concatenate([mean - se, (mean + se)[::-1]]),
-                fill="toself",
-                fillcolor=faded(colour, 0.15),
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-                legendgroup=str(name),
-            ),
-            row=1,
-            col=1,
-        )
-        figure.add_trace(
-            go.Scatter(
-                x=x,
-                y=mean,
-                mode="lines",
-                line={"color": colour, "width": 1 if few else 2, "dash": dash},
-                customdata=np.stack([step, se], axis=1),
-                hovertemplate=f"{name}<br>step %{{customdata[0]:,}}: %{{y:.3g}} ± %{{customdata[1]:.2g}}"
-                "<extra></extra>",
-                **legend,
-            ),
-            row=1,
-            col=1,
-        )
-        if has_classes and not few:
-            figure.add_trace(
-                go.Scatter(
-                    x=100 * one["class_share"].values,
-                    y=groups["token_class"].values,
-                    mode="markers",
-                    marker={"color": colour, "size": 9, "symbol": symbol, "line": {"width": 0}},
-                    hovertemplate=f"{name}: %{{x:.0f}} % %{{y}}<extra></extra>",
-                    showlegend=False,
-                    legendgroup=str(name),
-                ),
-                row=1,
-                col=2,
-            )
+    few = [str(name) for name in shown["group"].values[shown["count"].values < _FEW]]
+    styles = _group_styles([str(name) for name in groups["group"].values], stages, theme)
+    text = _foot(groups, few, said)
+    keys = _keys(shown)
+    rows = -(-(len(keys) + has_classes) // int((WIDTH - 16) / (_widest(keys) + _KEY_LINE)))
+    top = 62 + _KEY * rows + 36
+    figure = sheet(top + 300 + 44 + foot_height(text), theme, title, _TITLE)
+    step = groups["step"].values
+    traces = [
+        trace
+        for name in shown["group"].values
+        for trace in _history(shown.sel(group=name), step, styles[str(name)])
+    ]
+    held = np.concatenate([np.zeros(1), *(np.asarray(trace.y, dtype=float) for trace in traces)])
+    panel = Panel("mean loss", str(groups["mean_loss"].attrs.get("units", "")), traces, padded(held))
+    box = Box(58, top, 560 if has_classes else WIDTH - 90, 300)
+    draw_panel(figure, panel, box, 1, stages, float(step.max()), theme)
     if has_classes:
+        _draw_shares(
+            figure, shown.sel(group=[n for n in shown["group"].values if n not in few]), styles, top, theme
+        )
+    figure.update_traces(showlegend=False)
+    _draw_key(figure, shown, styles, few, has_classes, theme)
+    foot(figure, text, theme)
+    return figure
+
+
+def _history(one: xr.Dataset, step: np.ndarray, style: tuple[str, str, str]) -> list[go.Scatter]:
+    """The mean loss of one group, and the band of its standard error."""
+    name, (colour, dash, _), x = str(one["group"].item()), style, log_step(step)
+    mean, se = one["mean_loss"].values, np.nan_to_num(one["mean_loss_se"].values)
+    band = go.Scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([mean - se, (mean + se)[::-1]]),
+        fill="toself",
+        fillcolor=faded(colour, 0.15),
+        line={"width": 0},
+        hoverinfo="skip",
+        legendgroup=name,
+    )
+    line = go.Scatter(
+        x=x,
+        y=mean,
+        mode="lines",
+        line={"color": colour, "width": 1 if int(one["count"]) < _FEW else 2, "dash": dash},
+        customdata=np.stack([step, se], axis=1),
+        hovertemplate=f"{name}<br>step %{{customdata[0]:,}}: %{{y:.3g}} ± %{{customdata[1]:.2g}}"
+        "<extra></extra>",
+        name=name,
+        legendgroup=name,
+    )
+    return [band, line]
+
+
+def _draw_shares(
+    figure: go.Figure, groups: xr.Dataset, styles: dict[str, tuple[str, str, str]], top: float, theme: Theme
+) -> None:
+    """Marks: the share of each group that is in each class; bars: the share of all."""
+    classes, axes = groups["token_class"].values, {"xaxis": "x2", "yaxis": "y2"}
+    small = {"size": SIZES["small"], "color": theme.muted}
+    place(
+        figure,
+        Box(780, top, WIDTH - 24 - 780, 300),
+        2,
+        axis(theme, title={"text": "share (%)", "font": small, "standoff": 2}, rangemode="tozero"),
+        axis(theme, showgrid=False, ticksuffix="  ", autorange="reversed", fixedrange=True),
+    )
+    write(figure, "<b>classes of their tokens</b>", 778, top - 18, theme.ink, 12, yanchor="bottom")
+    figure.add_trace(
+        go.Bar(
+            x=100 * groups["class_share_all"].values,
+            y=classes,
+            orientation="h",
+            marker={"color": theme.line, "line": {"width": 0}},
+            hovertemplate="all: %{x:.0f} % %{y}<extra></extra>",
+            legendgroup=_ALL,
+            **axes,
+        )
+    )
+    for name in groups["group"].values:
+        colour, _, symbol = styles[str(name)]
         figure.add_trace(
-            go.Bar(
-                x=100 * groups["class_share_all"].values,
-                y=groups["token_class"].values,
-                orientation="h",
-                marker={"color": theme.line, "line": {"width": 0}},
-                hovertemplate="all: %{x:.0f} % %{y}<extra></extra>",
-                name="all predictions",
-            ),
-            row=1,
-            col=2,
+            go.Scatter(
+                x=100 * groups["class_share"].sel(group=name).values,
+                y=classes,
+                mode="markers",
+                marker={"color": colour, "size": 9, "symbol": symbol, "line": {"width": 0}},
+                hovertemplate=f"{name}: %{{x:.0f}} % %{{y}}<extra></extra>",
+                legendgroup=str(name),
+                **axes,
+            )
         )
-        figure.update_yaxes(
-            axis(theme, showgrid=False, automargin=True, ticksuffix="  ", autorange="reversed"), row=1, col=2
+
+
+def _keys(groups: xr.Dataset) -> list[str]:
+    """Names in the legend, and how many predictions are in each group."""
+    counted = zip(groups["group"].values, groups["count"].values, strict=True)
+    return [f"{shorten(str(name), _LETTERS)} × {int(count):,}" for name, count in counted]
+
+
+def _widest(keys: Sequence[str]) -> float:
+    return _LETTER * max(map(len, [*keys, _ALL]))
+
+
+def _draw_key(
+    figure: go.Figure,
+    groups: xr.Dataset,
+    styles: dict[str, tuple[str, str, str]],
+    few: Sequence[str],
+    has_classes: bool,
+    theme: Theme,
+) -> None:
+    """A legend between the title and the panels: line and mark of each group, and how many are in it."""
+    nothing = {"x": [None], "y": [None], "hoverinfo": "skip", "showlegend": True}
+    keys = _keys(groups)
+    for name, words in zip(groups["group"].values, keys, strict=True):
+        colour, dash, symbol = styles[str(name)]
+        figure.add_trace(
+            go.Scatter(
+                mode="lines+markers" if has_classes and name not in few else "lines",
+                line={"color": colour, "width": 1 if name in few else 2, "dash": dash},
+                marker={"color": colour, "size": 8, "symbol": symbol},
+                name=words,
+                legendgroup=str(name),
+                meta={"layer": "key"},
+                **nothing,
+            )
         )
-        figure.update_xaxes(
-            axis(theme, title={"text": "share of the group (%)"}, rangemode="tozero"), row=1, col=2
+    if has_classes:
+        grey = {"symbol": "square", "size": 11, "color": theme.line}
+        figure.add_trace(
+            go.Scatter(
+                mode="markers", marker=grey, name=_ALL, legendgroup=_ALL, meta={"layer": "key"}, **nothing
+            )
         )
-    unit = groups["mean_loss"].attrs.get("units", "")
-    figure.update_yaxes(axis(theme, title={"text": f"mean loss ({unit})"}, rangemode="tozero"), row=1, col=1)
+    _, high = size_of(figure)
     figure.update_layout(
-        **base_layout(theme, margin={"l": 56, "r": 16, "t": 96, "b": 44}, bargap=0.3) | {"showlegend": True},
-        height=460,
-        title=title_line("Mean loss of predictions, by the stage in which it fell half-way", theme),
+        showlegend=True,
         legend={
             "orientation": "h",
-            "x": 0,
-            "y": 0.93,
-            "xref": "container",
-            "yref": "container",
+            "x": 8 / WIDTH,
+            "y": 1 - 54 / high,
+            "xanchor": "left",
             "yanchor": "top",
+            "entrywidth": _widest(keys),
+            "entrywidthmode": "pixels",
+            "itemwidth": 42,
             "font": {"size": 12, "color": theme.ink},
+            "bgcolor": "rgba(0,0,0,0)",
         },
     )
-    return figure
+
+
+def _foot(groups: xr.Dataset, few: Sequence[str], said: str) -> str:
+    """What groups, bands and marks are, and what choosing groups by their losses does to them."""
+    grouping, least = groups.attrs.get("grouping", "stages"), groups.attrs.get("min_fall")
+    below = f"{least:.2g} {groups.attrs.get('units', '')}".rstrip() if least is not None else "enough"
+    one = called(groups.attrs, "sequence")
+    right, held = "class_share" in groups, groups["group"].values[groups["count"].values > 0]
+    words = [
+        "" if grouping == "stages" else f"Groups: {grouping}.",
+        "Half-way: between the first and the last value of its smoothed loss.",
+        f"Never learned: it never fell {below} below the first." if NEVER in held else "",
+        f"Unlearned: it fell {below}, and more than half of that is lost at the end."
+        if UNLEARNED in held
+        else "",
+        f"Bands: ± one standard error over {one}s." if np.isfinite(groups["mean_loss_se"]).any() else "",
+        "Right: share of each group in each class of tokens (a token may be in several)." if right else "",
+        f"Drawn thin{_NO_MARKS if right else ''}, of fewer than {_FEW}: {', '.join(few)}." if few else "",
+        "Groups are chosen by the very losses that are shown: where single losses are mostly noise, the "
+        "learned start high and the never learned low by selection alone.",
+    ]
+    return " ".join(filter(None, [*words, said]))
 
 
 def learning_table(groups: xr.Dataset, examples: int = 3, theme: Theme = LIGHT) -> str:
@@ -159,15 +259,20 @@ def learning_table(groups: xr.Dataset, examples: int = 3, theme: Theme = LIGHT) 
     )
 
 
-def _group_styles(names: list[str], theme: Theme) -> dict[str, tuple[str, str, str]]:
-    """Colour, dash and symbol of each group; after five groups that learn, the colours come again, dashed."""
+def _group_styles(
+    names: list[str], stages: Sequence[StageMark], theme: Theme
+) -> dict[str, tuple[str, str, str]]:
+    """Colour, dash and symbol of each group: that of its stage; groups that are no stages go from dark to
+    light, after five the colours come again, dashed."""
     learning = [name for name in names if name not in (NEVER, UNLEARNED)]
+    own = {stage.name: stage.colour for stage in stages}
     count = len(theme.time)
-    styles = {
-        name: (theme.time[i % count], "dash" if i // count % 2 else "solid", _SYMBOLS[i % len(_SYMBOLS)])
-        for i, name in enumerate(learning)
-    }
-    return styles | {NEVER: (theme.faint, "dot", "x"), UNLEARNED: (theme.rose, "dash", "triangle-down")}
+    styles = {}
+    for i, name in enumerate(learning):
+        again = "dash" if i // count % 2 else "solid"
+        colour, dash = (own[name], "solid") if name in own else (theme.time[i % count], again)
+        styles[name] = (colour, dash, _SYMBOLS[i % len(_SYMBOLS)])
+    return styles | {NEVER: (theme.faint, "dot", "x"), UNLEARNED: (theme.ink, "dashdot", "triangle-down")}
 
 
 def _classes(group: xr.Dataset) -> str:

@@ -87,12 +87,12 @@ def boundary_lines(
     for stage in stages[:-1]:
         x = float(log_step(np.array(stage.end)))
         words = _words(stage.end, stage.own)
-        line = {**line_at(stage.own), "color": theme.muted}
+        line = {**_stroke(stage.own), "color": theme.muted}
         lines.append(_mark([x] * 3, [low, (low + high) / 2, high], words, "boundary", line))
     return lines
 
 
-def line_at(own: bool) -> dict[str, Any]:
+def _stroke(own: bool) -> dict[str, Any]:
     """The stroke of a boundary. Dotted: found on the curve. Dashed: the user's own."""
     return {"width": 1, "dash": "dash" if own else "dot"}
 
@@ -113,7 +113,7 @@ def boundary_traces(
         words += f"<br>90 %: {step_label(lower)}–{step_label(upper)}" if known else ""
         x = float(log_step(np.array(at)))
         y = low + (BAR + LANE * max(lane, 0)) * (high - low)  # hovering tells of the points of a line only
-        line = {**line_at(own), "color": theme.ink}
+        line = {**_stroke(own), "color": theme.ink}
         traces.append(_mark([x, x, x], [low, y, high], words, "boundary", line))
         if known:
             ends = log_step(np.array([lower, upper])).tolist()

@@ -1,6 +1,6 @@
 """The loss of one prediction over training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -8,67 +8,78 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.analysis.learning_steps import LEARNED
-from devexplore.views.axes import axis, base_layout, log_step, padded, title_line
-from devexplore.views.stage_axis import stage_axis
+from devexplore.views.axes import log_step, padded
+from devexplore.views.panels import Panel, draw_panel
+from devexplore.views.sheet import WIDTH, Box, foot, foot_height, sheet, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import LIGHT, SIZES, Theme
-from devexplore.views.token_words import end_of, word
+from devexplore.views.token_words import end_of, place_words, word
 
-_CONTEXT: Final = 40
+_CONTEXT: Final = 60
 """Characters of the text before the prediction."""
 
 
-def history_figure(history: xr.Dataset, stages: Sequence[StageMark] = (), theme: Theme = LIGHT) -> go.Figure:
+def history_figure(
+    history: xr.Dataset,
+    stages: Sequence[StageMark] = (),
+    theme: Theme = LIGHT,
+    title: str = "",
+    said: str = "",
+    labels: Mapping[str, Mapping[int, str]] | None = None,
+) -> go.Figure:
     """The loss of one prediction (``loss_history``) over log-steps: every checkpoint, smoothed, half-way.
 
     Dots are checkpoints, the line the smoothed loss. Where the prediction is learned, the dashed lines cross
-    at its half-way step and the loss there. The title is the text before it, and the token predicted.
+    at its half-way step and the loss there. Below the title: its place, what became of it, and for text the
+    text before it with the token predicted in bold. ``labels``: as ``place_words`` has them.
     """
     step, unit = history["step"].values, history.attrs.get("units", "")
     x, raw = log_step(step), history["token_loss"].values
-    figure = go.Figure(
-        [
-            go.Scatter(
-                x=x,
-                y=raw,
-                mode="markers",
-                marker={"size": 4, "color": theme.raw},
-                customdata=step,
-                hovertemplate="step %{customdata:,}<br>%{y:.3g}<extra></extra>",
-                name="checkpoints",
-            ),
-            go.Scatter(
-                x=x,
-                y=history["smooth_loss"].values,
-                mode="lines",
-                line={"color": theme.ink, "width": 2},
-                hoverinfo="skip",
-                name="smoothed",
-            ),
-        ]
-    )
-    stage_axis(figure, step, stages, theme)
     fate = str(history["fate"].item())
-    said = fate
+    traces = [
+        go.Scatter(
+            x=x,
+            y=raw,
+            mode="markers",
+            marker={"size": 4, "color": theme.raw},
+            customdata=step,
+            hovertemplate="step %{customdata:,}<br>%{y:.3g}<extra></extra>",
+            name="checkpoints",
+        ),
+        go.Scatter(
+            x=x,
+            y=history["smooth_loss"].values,
+            mode="lines",
+            line={"color": theme.ink, "width": 2},
+            hoverinfo="skip",
+            name="smoothed",
+        ),
+    ]
+    low, high = padded(np.append(raw, 0.0))
+    place = place_words(history.attrs, int(history["sequence"]), int(history["position"]), labels)
+    bandwidth = history.attrs.get("bandwidth")
+    smooth = "" if bandwidth is None else f", Gaussian weights of bandwidth {bandwidth:.3g} in ln(1 + step)"
+    words = [f"Dots: the loss at each checkpoint; line: smoothed{smooth}."]
     if fate == LEARNED:
-        at = float(history["learned_step"])
-        level = float(history["early"] + history["late"]) / 2
+        at, level = float(history["learned_step"]), float(history["early"] + history["late"]) / 2
+        half = float(log_step(np.array(at)))
+        end = float(x.max())
         line = {"color": theme.muted, "width": 1, "dash": "dash"}
-        figure.add_vline(float(log_step(np.array(at))), line=line)
-        figure.add_hline(level, line=line)
-        said = f"half-way at step {at:,.0f}"
-    place = f"sequence {int(history['sequence'])}, position {int(history['position'])}"
+        traces += [
+            go.Scatter(x=across, y=up, mode="lines", line=line, hoverinfo="skip", meta={"layer": "half-way"})
+            for across, up in (([half, half], [low, high]), ([0.0, end], [level, level]))
+        ]
+        fate = f"half-way at step {at:,.0f}"
+        words.append(
+            "Dashed: half of the way between the smoothed loss at the first and at the last checkpoint."
+        )
+    text = " ".join([*words, said])
+    figure = sheet(360 + foot_height(text), theme, title, f"{place}: {fate}")
     if "target_text" in history.coords:
         before, target = (str(history[name].item()) for name in ("context", "target_text"))
-        words = f"{end_of(before, _CONTEXT)}<b>{word(target)}</b>"
-        said = f"{place} · {said}"
-    else:
-        words = place
-    figure.update_layout(
-        **base_layout(theme, margin={"l": 56, "r": 16, "t": 76, "b": 44}, height=320),
-        yaxis=axis(theme, title={"text": f"loss ({unit})"}, range=padded(np.append(raw, 0.0))),
-        title=title_line(
-            f"{words}<br><span style='font-size:{SIZES['small']}px;color:{theme.muted}'>{said}</span>", theme
-        ),
-    )
+        told = f"{end_of(before, _CONTEXT)}<b>{word(target)}</b>"
+        write(figure, told, 16, 52, theme.ink, SIZES["body"])
+    panel = Panel("loss", unit, traces, (low, high))
+    draw_panel(figure, panel, Box(58, 116, WIDTH - 90, 200), 1, stages, float(step.max()), theme)
+    foot(figure, text, theme)
     return figure

@@ -1,112 +1,148 @@
 """Rankings of changed predictions as bars: single ones with the text before them, or means of groups."""
 
+import re
+from collections.abc import Mapping
+from html import unescape
+from typing import Any, Final
+
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
-from plotly.subplots import make_subplots
 
-from devexplore.views.axes import axis, base_layout, padded, title_line
+from devexplore.views.axes import axis, padded
+from devexplore.views.sheet import WIDTH, Box, foot, foot_height, place, sheet, write
 from devexplore.views.style import LIGHT, MONO, SIZES, Theme
-from devexplore.views.token_words import end_of, word
+from devexplore.views.token_words import called, change_words, end_of, label_words, place_words, word
 
-_ROW = 22
-_CONTEXT = 32
+Labels = Mapping[str, Mapping[int, str]]
+"""By dimension and label, how people call a sequence or a position; empty: by its number from 1."""
+
+_ROW: Final = 22
+_HEAD: Final = 40
+_CONTEXT: Final = 32
 """Characters of the text before a prediction."""
 
-_KINDS = {
-    "place": "single predictions",
-    "token": "predicted tokens",
-    "class": "classes of the predicted token",
-    "position": "positions",
-    "sequence": "sequences",
-}
+_LETTER: Final = 6.7
+"""Width of a letter of the labels, in pixels."""
+
+_FOOT: Final = "Red: the loss fell; blue: it rose. The first of many are so also by luck."
+_GROUPED: Final = "Bars: means over predictions (×: how many); whiskers: one standard error, over {units}."
+_TEXT: Final = "The predicted token is bold, before it what the model read; ␣ blank, ↵ line break, ⇥ tab."
 
 
-def ranking_figure(*rankings: xr.Dataset, theme: Theme = LIGHT) -> go.Figure:
+def ranking_figure(
+    *rankings: xr.Dataset, theme: Theme = LIGHT, title: str = "", said: str = "", labels: Labels | None = None
+) -> go.Figure:
     """One or more rankings of ``most_changed``, one below the other over the same axis of loss change.
 
     Red: the loss fell; blue: it rose. Whiskers: one standard error, over sequences. A single prediction's
     label ends with the token predicted, in bold; a group's says how often it occurs. An empty ranking says
-    so.
+    so. ``labels``: what to call sequences and positions.
     """
-    sizes = [max(table.sizes["rank"], 1) for table in rankings]
-    height = 100 + _ROW * sum(sizes) + 40 * (len(sizes) - 1)
-    figure = make_subplots(
-        len(rankings), 1, shared_xaxes=True, row_heights=sizes, vertical_spacing=min(0.5, 40 / height)
+    labels = labels or {}
+    units = f"{called(rankings[0].attrs, 'sequence')}s"
+    by, texts = rankings[0].attrs["by"], any("target_text" in table for table in rankings)
+    words = [
+        _FOOT,
+        "" if by == "place" else _GROUPED.format(units=units),
+        _TEXT if texts and by == "place" else "",
+        said,
+    ]
+    quiet = " ".join(filter(None, words))
+    heights = [_ROW * max(table.sizes["rank"], 1) for table in rankings]
+    figure = sheet(
+        62 + sum(heights) + _HEAD * len(rankings) + 48 + foot_height(quiet),
+        theme,
+        title,
+        change_words(rankings[0].attrs),
+        bargap=0.3,
     )
+    named = [_labels(table, theme, labels) for table in rankings]
+    widest = max((_letters(label) for some in named for label in some), default=0)
+    left = 28 + _LETTER * widest
     reach = [np.zeros(1)]
-    for row, table in enumerate(rankings, start=1):
-        change = table["loss_change"].values
-        se = table["loss_change_se"].values if "loss_change_se" in table else np.full(change.shape, np.nan)
-        fell = table.attrs["direction"] == "improved"
-        rank = table["rank"].values
-        figure.add_trace(
-            go.Bar(
-                x=change,
-                y=rank,
-                orientation="h",
-                marker={"color": theme.fell if fell else theme.rose, "line": {"width": 0}},
-                error_x={
-                    "array": se,
-                    "visible": bool(np.isfinite(se).any()),
-                    "color": theme.ink,
-                    "thickness": 1.2,
-                    "width": 3,
-                },
-                text=_hovers(table),
-                textposition="none",
-                hovertemplate="%{text}<extra></extra>",
-            ),
-            row=row,
-            col=1,
-        )
-        figure.update_yaxes(
-            axis(theme, showgrid=False, automargin=True, ticksuffix=" "),
-            tickvals=rank,
-            ticktext=_labels(table, theme),
-            tickfont={"family": MONO, "size": SIZES["small"], "color": theme.muted},
-            range=[sizes[row - 1] + 0.6, 0.4],
-            row=row,
-            col=1,
-        )
-        figure.add_annotation(
-            text=f"<b>{'most improved' if fell else 'most worsened'}</b> {_KINDS[table.attrs['by']]}"
-            + ("" if len(change) else ": none"),
-            x=0,
-            xref="x domain" if row == 1 else f"x{row} domain",
-            xanchor="left",
-            y=1,
-            yref="y domain" if row == 1 else f"y{row} domain",
-            yanchor="bottom",
-            yshift=2,
-            showarrow=False,
-            font={"size": SIZES["body"], "color": theme.ink},
-        )
+    for table in rankings:
+        change, se = table["loss_change"].values, _errors(table)
         reach += [change, change - np.nan_to_num(se), change + np.nan_to_num(se)]
     unit = rankings[0].attrs.get("units", "")
-    figure.update_xaxes(
-        axis(theme, range=padded(np.concatenate(reach), 0.04))
-        | {"zeroline": True, "zerolinecolor": theme.faint}
-    )
-    figure.update_xaxes(
-        title={"text": f"change of loss ({unit})", "standoff": 6},
-        showticklabels=True,
-        row=len(rankings),
-        col=1,
-    )
-    figure.update_layout(
-        **base_layout(theme, margin={"l": 8, "r": 16, "t": 60, "b": 40}, bargap=0.3, height=height),
-        title=title_line(_between(rankings[0]), theme),
-    )
+    top = 62.0
+    for number, (table, names, height) in enumerate(zip(rankings, named, heights, strict=True), 1):
+        box = Box(left, top + _HEAD, WIDTH - 24 - left, height)
+        last = number == len(rankings)
+        place(
+            figure,
+            box,
+            number,
+            axis(
+                theme,
+                range=padded(np.concatenate(reach), 0.04),
+                showticklabels=last,
+                title={
+                    "text": f"change of loss ({unit})" if last else "",
+                    "standoff": 4,
+                    "font": {"size": SIZES["small"], "color": theme.muted},
+                },
+            )
+            | {"zeroline": True, "zerolinecolor": theme.faint},
+            axis(
+                theme,
+                showgrid=False,
+                fixedrange=True,
+                tickvals=table["rank"].values,
+                ticktext=names,
+                ticksuffix=" ",
+                tickfont={"family": MONO, "size": SIZES["small"], "color": theme.muted},
+                range=[max(table.sizes["rank"], 1) + 0.6, 0.4],
+            ),
+        )
+        figure.add_trace(_bars(table, theme, labels).update(xaxis=f"x{number}", yaxis=f"y{number}"))
+        fell, none = table.attrs["direction"] == "improved", "" if table.sizes["rank"] else ": none"
+        kind = f"<b>{'most improved' if fell else 'most worsened'}</b> {_kind(table.attrs)}{none}"
+        write(figure, kind, left, box.top - 4, theme.ink, SIZES["body"], yanchor="bottom")
+        top += _HEAD + height
+    foot(figure, quiet, theme)
     return figure
 
 
-def _between(table: xr.Dataset) -> str:
-    first, last = table.attrs.get("step_from"), table.attrs.get("step_to")
-    return "Change of loss" if first is None else f"Change of loss, step {first:,} to {last:,}"
+def _bars(table: xr.Dataset, theme: Theme, labels: Labels) -> go.Bar:
+    se = _errors(table)
+    return go.Bar(
+        x=table["loss_change"].values,
+        y=table["rank"].values,
+        orientation="h",
+        marker={
+            "color": theme.fell if table.attrs["direction"] == "improved" else theme.rose,
+            "line": {"width": 0},
+        },
+        error_x={
+            "array": se,
+            "visible": bool(np.isfinite(se).any()),
+            "color": theme.ink,
+            "thickness": 1.2,
+            "width": 3,
+        },
+        text=_hovers(table, labels),
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
-def _labels(table: xr.Dataset, theme: Theme) -> list[str]:
+def _errors(table: xr.Dataset) -> np.ndarray:
+    held = "loss_change_se" in table
+    return table["loss_change_se"].values if held else np.full(table.sizes["rank"], np.nan)
+
+
+def _kind(attrs: Mapping) -> str:
+    kinds = {
+        "place": "single predictions",
+        "token": "predicted tokens",
+        "class": "classes of the predicted token",
+    }
+    by = attrs["by"]
+    return kinds[by] if by in kinds else f"{called(attrs, by)}s"
+
+
+def _labels(table: xr.Dataset, theme: Theme, labels: Labels) -> list[str]:
     by, ink = table.attrs["by"], f'<span style="color:{theme.ink}">'
     if by == "place" and "target_text" in table:
         return [
@@ -114,22 +150,39 @@ def _labels(table: xr.Dataset, theme: Theme) -> list[str]:
             for before, target in zip(table["context"].values, table["target_text"].values, strict=True)
         ]
     if by == "place":
-        places = zip(table["sequence"].values, table["position"].values, strict=True)
-        return [f"sequence {sequence}, position {position}" for sequence, position in places]
+        return _places(table, labels)
     name = {"token": "target_text", "class": "token_class"}.get(by, by)
     counted = zip(table[name].values, table["count"].values, strict=True)
-    return [f"{ink}{word(label) if by == 'token' else label}</span> × {count:,}" for label, count in counted]
+    return [f"{ink}{_label(one, table.attrs, labels)}</span> × {count:,}" for one, count in counted]
 
 
-def _hovers(table: xr.Dataset) -> list[str]:
+def _label(one: Any, attrs: Mapping, labels: Labels) -> str:
+    by = attrs["by"]
+    if by in ("sequence", "position"):
+        return f"{called(attrs, by)} {label_words(one, labels.get(by))}"
+    return word(str(one)) if by == "token" else str(one)
+
+
+def _places(table: xr.Dataset, labels: Labels) -> list[str]:
+    places = zip(table["sequence"].values.tolist(), table["position"].values.tolist(), strict=True)
+    return [place_words(table.attrs, *at, labels) for at in places]
+
+
+def _letters(label: str) -> int:
+    """How many letters of a label are seen."""
+    return len(unescape(re.sub(r"<[^>]*>", "", label)))
+
+
+def _hovers(table: xr.Dataset, labels: Labels) -> list[str]:
     unit = table.attrs.get("units", "")
     change = table["loss_change"].values
     if table.attrs["by"] == "place":
-        places = zip(table["sequence"].values, table["position"].values, change, strict=True)
-        return [f"sequence {s}, position {p}<br>{value:+.3g} {unit}" for s, p, value in places]
+        said = zip(_places(table, labels), change, strict=True)
+        return [f"{at}<br>{value:+.3g} {unit}" for at, value in said]
     se, count, sequences = (table[name].values for name in ("loss_change_se", "count", "sequences"))
+    units = f"{called(table.attrs, 'sequence')}s"
     return [
         f"{value:+.3g}{f' ± {error:.2g}' if np.isfinite(error) else ''} {unit}"
-        f"<br>{n:,} predictions in {units:,} sequences"
-        for value, error, n, units in zip(change, se, count, sequences, strict=True)
+        f"<br>{n:,} predictions in {many:,} {units}"
+        for value, error, n, many in zip(change, se, count, sequences, strict=True)
     ]

@@ -90,7 +90,13 @@ def dimension_name(probe: xr.Dataset | None, dim: str) -> str:
 def grid_labels(values: xr.DataArray, probe: xr.Dataset | None, dim: str) -> list[str]:
     """What to call each sequence or position: the probe's values along it, where it has any, else numbers
     from 1."""
-    held = [] if probe is None else [v for v in probe.data_vars.values() if v.dims == (dim,)]
-    if held and held[0].dtype.kind == "f":
-        return [f"{value:.2g}" for value in held[0].values.tolist()]
+    held = label_values(probe, dim)
+    if held is not None:
+        return [f"{value:.2g}" for value in held.values.tolist()]
     return [str(i + 1) for i in range(values.sizes[dim])]
+
+
+def label_values(probe: xr.Dataset | None, dim: str) -> xr.DataArray | None:
+    """The probe's numbers along its sequences or positions, where it has any."""
+    held = [] if probe is None else [v for v in probe.data_vars.values() if v.dims == (dim,)]
+    return held[0] if held and held[0].dtype.kind == "f" else None

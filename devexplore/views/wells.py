@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from devexplore.views.panels import spread_apart
+from devexplore.views.labels import spread_apart
 
 RIDGE: Final = 1.35
 """Height between wells: somewhat above the highest one, which is at 1."""

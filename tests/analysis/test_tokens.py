@@ -107,6 +107,12 @@ def test_places_that_the_losses_name_keep_their_names(losses) -> None:
     assert loss_change(named, 0, 10)["position"].values.tolist() == [16, 32, 48, 64, 80, 96, 112, 128]
 
 
+def test_labels_of_places_that_are_no_whole_numbers_are_refused(losses) -> None:
+    named = losses.assign_coords(position=[f"p{i}" for i in range(8)])
+    with pytest.raises(InvalidSpec, match=r"whole numbers as labels of position, .*drop_vars\('position'\)"):
+        loss_change(named, 0, 10)
+
+
 def test_the_change_over_a_stage_is_that_from_its_start_to_its_end(trained_run) -> None:
     run = with_losses(trained_run("language"))
     stages = find_stages(run)

@@ -8,6 +8,7 @@ import pytest
 
 import devexplore as dx
 from devexplore.errors import InvalidSpec, NotMeasured
+from devexplore.figures.metric_panels import metric_titles
 
 SYSTEMS = ("language", "regression", "superposition", "deep_linear")
 
@@ -160,7 +161,47 @@ def test_positions_of_regression_stand_in_for_tokens(measured_run):
     run = dx.open(measured_run("regression"))
     html = dx.figures.token_changes(run, stages=dx.find_stages(run, boundaries=[2]))
     assert html.count("> 4 </span>") == 2
-    assert "means of" in html
+    assert "Cells: examples of the probe, means of" in html
+
+
+def test_modes_of_one_input_each_stand_side_by_side(measured_run):
+    run = dx.open(measured_run("deep_linear"))
+    html = dx.figures.token_changes(run, stages=dx.find_stages(run, boundaries=[2]))
+    values = run.dataset("probe")["teacher_value"].values
+    first = html.split('class="flow"')[1].split("</p>")[0]
+    assert [float(cell) for cell in re.findall(r"> ([\d.]+) </span>", first)] == [
+        float(f"{value:.2g}") for value in values
+    ]
+    assert "Cells: modes of the probe, by teacher value." in html
+
+
+def test_places_are_told_from_1_and_by_the_probes_own_names(measured_run):
+    run = dx.open(measured_run("superposition"))
+    value = float(run.dataset("probe")["value"].values[2])
+    figure = dx.figures.token_history(run, 1, 2)
+    assert f"feature 2 of {run.dataset('losses').sizes['sequence']}, value {value:.2g}" in words(figure)
+    html = dx.figures.token_changes(dx.open(measured_run("language")), 0)
+    assert "Text 1 of " in html
+
+
+def test_own_text_is_told_as_such_and_goes_all_the_way(trained_run, measured_run):
+    run = dx.open(measured_run("language"))
+    losses = dx.token_losses(run, "a b a b")
+    stages = dx.find_stages(run, boundaries=[2])
+    own = {"run": run, "stages": stages}
+    assert "Your own text." in dx.figures.token_changes(losses, **own)
+    for figure in (
+        dx.figures.token_groups(losses, **own),
+        dx.figures.token_history(losses, 0, 0, **own),
+        dx.figures.token_rankings(losses, "S1", **own),
+    ):
+        assert f"own text, read by {run.name}" in words(figure)
+    with pytest.raises(InvalidSpec, match="whose stages"):
+        dx.figures.token_groups(losses)
+    theirs = losses.assign_attrs(run="another")
+    with pytest.raises(InvalidSpec, match="losses of the run another, not of"):
+        dx.figures.token_history(theirs, 0, 0, run=run)
+    assert "own text" in words(dx.figures.token_groups(theirs, **own))
 
 
 def test_rankings_of_a_stage_that_is_not_there_name_those_that_are(measured_run):
@@ -168,7 +209,7 @@ def test_rankings_of_a_stage_that_is_not_there_name_those_that_are(measured_run)
     stages = dx.find_stages(run, boundaries=[2])
     figure = dx.figures.token_rankings(run, "S2", by="position", stages=stages, n=3)
     near = dx.loss_change(run, 2, 6).attrs["step_from"]
-    assert figure.layout.title.text == f"Change of loss, step {near} to 6"
+    assert f"S2, step {near} → 6 (checkpoints nearest to 2 and 6)" in words(figure)
     with pytest.raises(InvalidSpec, match="no stage 'S9' among S1, S2"):
         dx.figures.token_rankings(run, "S9", stages=stages)
 
@@ -177,3 +218,33 @@ def test_dark_figures_are_dark(measured_run):
     run = dx.open(measured_run("superposition"))
     light, dark = (dx.figures.stages(run, theme=theme).layout.paper_bgcolor for theme in ("light", "dark"))
     assert (light, dark) == ("#ffffff", "#171a1e")
+
+
+def test_a_theme_that_is_none_is_refused_with_the_names_there_are(measured_run):
+    run = dx.open(measured_run("language"))
+    for figure in (dx.figures.stages, dx.figures.agreement, dx.figures.token_changes):
+        for name in ("solar", "", ["dark"], None):
+            with pytest.raises(InvalidSpec, match="expected 'light' or 'dark', got"):
+                figure(run, theme=name)
+    with pytest.raises(InvalidSpec, match="expected 'light' or 'dark', got 'solar'"):
+        dx.figures.token_rankings(run, None, theme="solar")
+
+
+def test_strokes_are_explained_where_boundaries_by_hand_are_drawn(measured_run):
+    run = dx.open(measured_run("superposition"))
+    by_hand = dx.find_stages(run, boundaries=[2])
+    assert "Dashed: by hand; dotted: on the curve." in words(dx.figures.stages(run, stages=by_hand))
+    assert "Dashed" not in words(dx.figures.stages(run, stages=dx.find_stages(run, boundaries=[])))
+
+
+def test_several_runs_say_whose_stages_they_are_over(measured_run):
+    run = dx.open(measured_run("superposition"))
+    assert f"The stages are those of {run.name}." in words(dx.figures.developments([run, run]))
+    assert "The stages are those of" not in words(dx.figures.developments(run))
+
+
+def test_metrics_are_called_as_over_their_panels():
+    titles = metric_titles("superposition")
+    assert titles["irregularity"] == "Distance from the k-gon"
+    assert titles["kgon_loss"] == "Exact loss: of its k-gon"
+    assert metric_titles("table") == {}

@@ -1,26 +1,23 @@
 """Sheets and what stands on them: bands, labels, wells, drawings and rows say what their data say."""
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devexplore.views.agreement_chart import agreement_chart
 from devexplore.views.axes import log_step
+from devexplore.views.development_chart import development_chart
 from devexplore.views.k_gons import k_gon_sheet
 from devexplore.views.labels import spread_apart
-from devexplore.views.landscape import landscape_figure, n_words
 from devexplore.views.panels import Curve, Panel, curve_panel, panel_grid, panel_stack
-from devexplore.views.row_chart import agreement_chart, development_chart
 from devexplore.views.sheet import WIDTH
-from devexplore.views.stage_axis import stage_axis
 from devexplore.views.stage_bands import band_names
 from devexplore.views.stage_sheet import in_one_format, stage_sheet, with_error
 from devexplore.views.stage_texts import stage_texts
 from devexplore.views.stages import stage_marks
 from devexplore.views.style import LIGHT
-from devexplore.views.wells import ground, heights, well_places
 
 STEP = np.array([0, 10, 100, 1000, 9999])
 
@@ -31,82 +28,6 @@ def layer(figure, name):
 
 def notes(figure):
     return [note.text for note in figure.layout.annotations]
-
-
-@pytest.fixture
-def energies():
-    """Three solutions: simple and bad, middling, complex and good; their free energies in closed form."""
-    loss, llc, n = np.array([3.0, 2.0, 1.9]), np.array([2.0, 40.0, 100.0]), np.geomspace(10, 1e5, 30)
-    return xr.Dataset(
-        {
-            "loss": ("stage", loss),
-            "llc": ("stage", llc),
-            "llc_se": ("stage", [0.2, 1.0, 2.0]),
-            "step": ("stage", [100, 1000, 9999]),
-            "verdict": ("stage", [1, 0, 0]),
-            "free_energy": (("stage", "n"), loss[:, None] * n + llc[:, None] * np.log(n)),
-            "preferred": (("stage", "n"), np.full((3, 30), 1 / 3)),
-            "crossing_n": ("stage", [np.nan, 200.0, 5000.0]),
-            "crossing_lower": ("stage", [np.nan, 150.0, 4000.0]),
-            "crossing_upper": ("stage", [np.nan, 250.0, 7000.0]),
-        },
-        coords={"n": n},
-    )
-
-
-def test_at_every_stop_of_the_slider_the_lowest_well_is_the_one_of_lowest_free_energy(energies, marks):
-    figure = landscape_figure(energies, marks, LIGHT)
-    stops = figure.layout.sliders[0].steps
-    lowest = energies["free_energy"].values.argmin(axis=0)
-    assert len(stops) == 30
-    assert set(lowest) == {0, 1, 2}
-    for stop, best in zip(stops, lowest, strict=True):
-        frame, _ = stop.args
-        assert int(np.argmin(frame["y"][1])) == best
-        assert frame["text"][1][best].endswith("lowest")
-
-
-def test_wells_stand_at_their_llc_and_the_slider_starts_at_its_own_stop(energies, marks):
-    figure = landscape_figure(energies, marks, LIGHT)
-    slider, (wells,) = figure.layout.sliders[0], layer(figure, "wells")
-    assert np.allclose(wells.x, energies["llc"])
-    assert np.allclose(wells.y, slider.steps[slider.active].args[0]["y"][1])
-    assert np.allclose(layer(figure, "measured llc")[0].x, energies["llc"])
-    assert list(wells.marker.symbol) == ["circle-open", "circle", "circle"]
-
-
-def test_a_stage_without_an_llc_has_no_well_and_the_foot_says_why(energies, marks):
-    energies["free_energy"][0] = np.nan
-    energies["why"] = ("stage", np.array(["chains left", "", ""], dtype=object))
-    figure = landscape_figure(energies, marks, LIGHT)
-    assert len(layer(figure, "wells")[0].x) == 2
-    assert "S1 has no well (chains left)." in notes(figure)[-1]
-
-
-def test_the_ground_has_its_minima_at_the_wells_and_nowhere_else():
-    places, height = np.array([5.0, 1.0, 9.0]), np.array([0.0, 1.0, 0.4])
-    x, y = ground(places, height)
-    minima = np.flatnonzero((y[1:-1] < y[:-2]) & (y[1:-1] <= y[2:])) + 1
-    assert np.allclose(x[minima], [1.0, 5.0, 9.0])
-    assert np.allclose(y[minima], [1.0, 0.0, 0.4])
-    assert (np.diff(x) >= 0).all()
-
-
-def test_equal_llcs_are_moved_apart_and_distant_ones_are_not():
-    assert np.allclose(well_places(np.array([1.0, 10.0, 5.0])), [1.0, 10.0, 5.0])
-    moved = well_places(np.array([1.0, 10.0, 10.0]))
-    assert moved[0] == 1.0
-    assert moved[2] - moved[1] == pytest.approx(0.14 * 9)
-    assert moved[1:].mean() == pytest.approx(10.0)
-    assert heights(np.array([3.0, 1.0, 2.0])).tolist() == [1.0, 0.0, 0.5]
-    assert heights(np.array([2.0, 2.0])).tolist() == [0.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    ("n", "said"), [(316, "316"), (3162, "3.2k"), (1e7, "10M"), (250e3, "250k"), (2e9, "2G")]
-)
-def test_numbers_of_samples_in_words(n, said):
-    assert n_words(n) == said
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=12), st.floats(0.1, 50))
@@ -152,11 +73,6 @@ def test_every_boundary_is_a_line_in_every_panel_and_those_of_the_user_are_dashe
     assert [line.x[0] for line in lines] == 2 * log_step(np.array([100, 1000])).tolist()
     assert [line.line.dash for line in lines] == 2 * ["dash", "dot"]
     assert [(line.y[0], line.y[-1]) for line in lines[2:]] == 2 * [(2, 4)]
-    axis = go.Figure()
-    stage_axis(axis, np.array([0, 9999]), marks, LIGHT)
-    drawn = [shape for shape in axis.layout.shapes if shape.type == "line"]
-    assert [shape.x0 for shape in drawn] == log_step(np.array([100, 1000])).tolist()
-    assert [shape.line.dash for shape in drawn] == ["dash", "dot"]
 
 
 def test_each_of_six_narrow_stages_has_its_name_over_it_in_order(marks):

@@ -134,8 +134,11 @@ def test_where_n_decides_nothing_and_where_it_does_out_of_sight_the_foot_says_so
     figure = landscape_figure(energies, marks, LIGHT)
     said = notes(figure)[-1]
     assert "S3: lowest at every n shown" in said
+    assert "Bars on the right" in said
     assert "S2 and the stage before cross out of sight, at n = 6." in said
     assert "S3 and the stage before cross out of sight, at n = 3e+05." in said
+    energies["crossing_n"][1:] = np.nan
+    assert "Bars on the right" not in notes(landscape_figure(energies, marks, LIGHT))[-1]
     assert "L is the loss at w* over all the data" in said
     slider = figure.layout.sliders[0]
     assert slider.active == len(slider.steps) // 2

@@ -15,7 +15,7 @@ from devexplore.views.stages import stage_marks
 from devexplore.views.style import DARK, LIGHT, TOKEN_STRENGTH
 from devexplore.views.token_history import history_figure
 from devexplore.views.token_rankings import ranking_figure
-from devexplore.views.token_words import end_of, word
+from devexplore.views.token_words import change_words, end_of, place_words, word
 
 STEPS = np.unique(np.geomspace(1, 10_000, 60).round()).astype(int) - 1
 X = np.log1p(STEPS)
@@ -63,6 +63,29 @@ def test_words_show_their_white_space_and_are_no_markup() -> None:
     assert end_of("two", 3) == "two"
 
 
+def notes(figure: go.Figure) -> list[str]:
+    return [note.text for note in figure.layout.annotations]
+
+
+def key(figure: go.Figure) -> list[go.Scatter]:
+    return [trace for trace in figure.data if trace.showlegend]
+
+
+def test_places_are_counted_from_1_unless_they_have_labels() -> None:
+    attrs = {"sequence_name": "text", "sequences": 32}
+    assert place_words(attrs, 9, 60) == "text 10 of 32, position 61"
+    labels = {"sequence": {0: "2.5"}, "position": {0: "1"}}
+    assert place_words({"sequence_name": "mode", "sequences": 4}, 0, 0, labels) == "mode 2.5, position 1"
+
+
+def test_a_change_tells_its_stage_and_the_checkpoints_that_stand_for_its_ends() -> None:
+    used = {"step_from": 400, "step_to": 11_200}
+    asked = {"asked_from": 388.0, "asked_to": 11_181.0, "stage": "S3"}
+    assert change_words(used) == "step 400 → 11,200"
+    assert change_words(used | asked) == "S3, step 400 → 11,200 (checkpoints nearest to 388 and 11,181)"
+    assert change_words({"units": "nats"}) == ""
+
+
 @THEMES
 def test_bars_are_the_ranking_red_where_the_loss_fell(text_losses: xr.Dataset, theme) -> None:
     change = loss_change(text_losses, 0, 9_999)
@@ -77,6 +100,7 @@ def test_a_predictions_label_ends_with_its_token_and_no_text_is_markup(text_loss
     change = loss_change(text_losses, 0, 9_999)
     figure = ranking_figure(most_changed(change.isel(sequence=[0]), n=10))
     labels = dict(zip(figure.data[0].y, figure.layout.yaxis.ticktext, strict=True))
+    assert any("step 0 → 9,999" in note for note in notes(figure))
     assert any(
         label == f'&lt;b&gt;␣the<span style="color:{LIGHT.ink}"><b>↵</b></span>' for label in labels.values()
     )
@@ -97,32 +121,40 @@ def test_group_bars_have_their_error_and_count(text_losses: xr.Dataset) -> None:
 def test_an_empty_ranking_says_so(text_losses: xr.Dataset) -> None:
     nothing = most_changed(loss_change(text_losses, 0, 0))
     figure = ranking_figure(nothing)
-    assert "none" in figure.layout.annotations[0].text
+    assert any("most improved</b> single predictions: none" in note for note in notes(figure))
 
 
 @THEMES
 def test_a_history_shows_every_checkpoint_and_its_half_way_step(text_losses, two_stages, theme) -> None:
     history = loss_history(text_losses, 0, 2)
     figure = history_figure(history, stage_marks(two_stages, theme), theme)
-    dots, line = figure.data
+    dots, line = (next(t for t in figure.data if t.name == name) for name in ("checkpoints", "smoothed"))
     np.testing.assert_allclose(dots.x, np.log10(1 + STEPS))
     np.testing.assert_allclose(dots.y, history["token_loss"])
     np.testing.assert_allclose(line.y, history["smooth_loss"])
-    lines = [shape for shape in figure.layout.shapes if shape.type == "line"]
-    assert lines[0].x0 == pytest.approx(np.log10(1 + history["learned_step"].item()))
-    assert f"half-way at step {history['learned_step'].item():,.0f}" in figure.layout.title.text
-    assert "&lt;b&gt;␣the↵<b>&amp;amp;</b>" in figure.layout.title.text
-    assert [note.text for note in figure.layout.annotations] == ["<b>S1</b>", "<b>S2</b>"]
+    upright, level = half_way(figure)
+    assert upright.x[0] == pytest.approx(np.log10(1 + history["learned_step"].item()))
+    assert level.y[0] == pytest.approx((history["early"] + history["late"]).item() / 2)
+    said = f"sequence 1 of 5, position 3: half-way at step {history['learned_step'].item():,.0f}"
+    assert {said, "&lt;b&gt;␣the↵<b>&amp;amp;</b>", "<b>S1</b>", "<b>S2</b>"} <= set(notes(figure))
 
 
 def test_a_prediction_that_was_not_learned_has_no_half_way_step(text_losses: xr.Dataset) -> None:
     figure = history_figure(loss_history(text_losses, 0, 6))
-    assert not [shape for shape in figure.layout.shapes if shape.type == "line"]
-    assert "never learned" in figure.layout.title.text
+    assert half_way(figure) == []
+    assert "sequence 1 of 5, position 7: never learned" in notes(figure)
+
+
+def half_way(figure: go.Figure) -> list[go.Scatter]:
+    return [trace for trace in figure.data if (trace.meta or {}).get("layer") == "half-way"]
 
 
 def lines_and_dots(figure: go.Figure) -> tuple[list[go.Scatter], list[go.Scatter]]:
-    scatters = [trace for trace in figure.data if trace.type == "scatter" and trace.fill is None]
+    scatters = [
+        t
+        for t in figure.data
+        if t.type == "scatter" and t.fill is None and t.legendgroup and not t.showlegend
+    ]
     return tuple([trace for trace in scatters if trace.mode == mode] for mode in ("lines", "markers"))
 
 
@@ -138,6 +170,38 @@ def test_group_lines_are_the_mean_histories_and_dots_the_shares(text_losses, two
         np.testing.assert_allclose(dots[name].x, 100 * groups["class_share"].sel(group=name))
     looks = [(line.line.color, line.line.dash) for line in lines.values()]
     assert len(set(looks)) == len(looks)
+    told = {
+        trace.legendgroup: (trace.line.color, trace.line.dash, trace.marker.symbol)
+        for trace in key(figure)[:-1]
+    }
+    assert told == {
+        name: (line.line.color, line.line.dash, dots[name].marker.symbol) for name, line in lines.items()
+    }
+
+
+def test_the_foot_of_groups_tells_what_is_drawn_and_how_it_was_chosen(text_losses, two_stages) -> None:
+    groups = when_learned(text_losses, two_stages)
+    foot = notes(learning_figure(groups)).pop().replace("<br>", " ")
+    assert f"Never learned: it never fell {groups.attrs['min_fall']:.2g} nats below the first." in foot
+    assert "Unlearned" not in foot
+    assert "without marks on the right, of fewer than 30: S1, S2, never learned." in foot
+    assert "chosen by the very losses that are shown" in foot
+    assert "quarters" not in foot
+    quarters = notes(learning_figure(when_learned(text_losses))).pop()
+    assert quarters.startswith("Groups: quarters of the learned predictions")
+
+
+def test_a_legend_of_many_long_names_stays_above_the_panels(text_losses) -> None:
+    start = np.array([0, 5, 10, 50, 100, 1_000])
+    stages = xr.Dataset(
+        {"start": ("stage", start), "end": ("stage", [*start[1:], 9_999])}
+        | {"name": ("stage", np.array([f"a name too long {i}" for i in range(6)], dtype=object))}
+    )
+    groups = when_learned(text_losses, stages)
+    one = groups["count"] * 0 + (np.arange(8) == 0)
+    few, many = (learning_figure(groups.assign(count=counts)) for counts in (one, one * 0 + 1))
+    assert many.layout.height - few.layout.height >= 29
+    assert all(len(trace.name) < 24 for trace in key(many))
 
 
 def test_a_group_of_a_few_is_drawn_thin_and_without_shares(text_losses, two_stages) -> None:
@@ -196,7 +260,7 @@ def test_text_is_coloured_by_its_change_symmetrically(theme) -> None:
     ]  # fmt: skip
     assert "fell −4 nats" in html
     assert "rose +4 nats" in html
-    assert "step 10 to 4,000" in html
+    assert "step 10 → 4,000" in html
     read = re.sub(r"<[^>]*>", "", html[html.index('<p class="flow">') :])
     assert read == "Abcdef&lt;g&gt;"
 
