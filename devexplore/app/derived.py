@@ -28,6 +28,9 @@ from devexplore.errors import DevexploreError
 from devexplore.measure import ensure_outputs
 from devexplore.run import Run, open_run
 
+USUAL_COMPONENTS, MOST_COMPONENTS = 4, 8
+"""Components that are computed at first, and when one beyond them is asked for."""
+
 MOST_ANSWERS = 64
 """Answers that are kept of each run."""
 
@@ -144,6 +147,24 @@ class DerivedRun:
     def dynamics(self) -> Job:
         """Essential dynamics."""
         return self._job("dynamics", self._compute_dynamics)
+
+    def dynamics_with(self, n_components: int, bandwidth: float) -> Job:
+        """Essential dynamics with more components, or smoothed otherwise (0: as the data choose)."""
+        if n_components <= USUAL_COMPONENTS and not bandwidth:
+            return self.dynamics
+
+        def work(progress: Progress) -> xr.Dataset:
+            usual = self.dynamics.future.result()
+            run = open_run(self.run.path)
+            kind = usual.attrs["output_kind"]
+            most = MOST_COMPONENTS if n_components > USUAL_COMPONENTS else USUAL_COMPONENTS
+            width = bandwidth or usual.attrs["bandwidth"]
+            found = essential_dynamics(run, n_components=most, bandwidth=width, kind=kind)
+            if not bandwidth:  # more components, smoothed as the first ones chose
+                found.attrs |= {name: usual.attrs[name] for name in ("bandwidth_chosen_by", "smoothing")}
+            return found
+
+        return self._job(f"dynamics {n_components > USUAL_COMPONENTS} {bandwidth:g}", work)
 
     @property
     def forms(self) -> Job | None:

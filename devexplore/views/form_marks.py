@@ -77,12 +77,13 @@ def turn_words(forms: xr.Dataset) -> list[str]:
     """What hovering over a turn says, with the reason why it is no form."""
     step, angle, p = (forms[f"turn_{name}"].values for name in ("step", "angle", "p_value"))
     return [
-        f"turn at step {step[i]:,.0f}, by {angle[i]:.0f}°, p = {p[i]:.3g}<br>no form: {_reason(forms, i)}"
+        f"turn at step {step[i]:,.0f}, by {angle[i]:.0f}°, p = {p[i]:.3g}<br>no form: {reason(forms, i)}"
         for i in range(forms.sizes["turn"])
     ]
 
 
-def _reason(forms: xr.Dataset, turn: int) -> str:
+def reason(forms: xr.Dataset, turn: int) -> str:
+    """Why a turn is no form."""
     residual, angle = (float(forms[f"turn_{name}"].values[turn]) for name in ("residual", "angle"))
     tolerance, least = forms.attrs["tolerance"], forms.attrs["min_turn"]
     if np.isnan(residual):
@@ -147,9 +148,10 @@ def marks(
     ]
 
 
-def marks_in_space(forms: xr.Dataset, dynamics: xr.Dataset, theme: Theme) -> list[go.Scatter3d]:
-    """The same in PC1–3, without the disc: scales differ between axes there."""
-    components = (1, 2, 3)
+def marks_in_space(
+    forms: xr.Dataset, dynamics: xr.Dataset, theme: Theme, components: Sequence[int] = (1, 2, 3)
+) -> list[go.Scatter3d]:
+    """The same in three components, without the disc: scales differ between axes there."""
     lines = [
         (_pieces(forms, dynamics, components), {"color": theme.form, "width": 10}),
         (_leads(forms, dynamics, components), {"color": theme.form, "width": 2}),

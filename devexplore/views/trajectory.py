@@ -28,6 +28,9 @@ from devexplore.views.trajectory_layers import (
     xyz,
 )
 
+COMPONENTS = (1, 2, 3)
+"""Components that are drawn unless others are chosen."""
+
 CIRCLES = 56
 """How many osculating circles are drawn in a plane: evenly spread over the checkpoints."""
 
@@ -38,9 +41,9 @@ def component_title(dynamics: xr.Dataset, component: int) -> str:
     return f"PC{component} ({share:.1%})"
 
 
-def caption(dynamics: xr.Dataset, forms: str = "") -> str:
+def caption(dynamics: xr.Dataset, forms: str = "", components: Sequence[int] = COMPONENTS) -> str:
     """What a reader must know beside the picture: output kind, variance, smoothing, and about ``forms``."""
-    share = float(dynamics["explained_variance_ratio"].sel(component=[1, 2, 3]).sum())
+    share = float(dynamics["explained_variance_ratio"].sel(component=list(components)).sum())
     steps = dynamics["step"].values
     kind = str(dynamics.attrs.get("output_kind", "outputs")).replace("_", " ")
     smoothing = str(dynamics.attrs.get("smoothing", ""))
@@ -49,17 +52,22 @@ def caption(dynamics: xr.Dataset, forms: str = "") -> str:
         kind += f" ({features:,} of them, reduced at random to {int(dynamics.attrs['sketched']):,} numbers)"
     return (
         f"PCA of {kind} over {steps.size} checkpoints, steps {steps[0]:,}–{steps[-1]:,}; "
-        f"three components hold {share:.0%} of the variance. Smoothing: {smoothing}."
+        f"{_which(components)} hold {share:.0%} of the variance. Smoothing: {smoothing}."
         + (f" Forms: {forms}." if forms else "")
     )
 
 
-def plane_names(dynamics: xr.Dataset) -> list[str]:
-    """The three planes of PC1–3, in the order of the page."""
+def _which(components: Sequence[int]) -> str:
+    chosen = ", ".join(f"PC{component}" for component in components)
+    return "three components" if tuple(components) == COMPONENTS else chosen
+
+
+def plane_names(dynamics: xr.Dataset, components: Sequence[int] = COMPONENTS) -> list[str]:
+    """The planes of these components, in the order of the page."""
     return [
         str(name)
         for name, pair in zip(dynamics["plane"].values, dynamics["plane_component"].values, strict=True)
-        if max(pair) <= 3
+        if set(pair.tolist()) <= set(components)
     ]
 
 
@@ -124,10 +132,10 @@ def plane(
     return figure
 
 
-def follow(dynamics: xr.Dataset) -> dict[str, Any]:
+def follow(dynamics: xr.Dataset, components: Sequence[int] = COMPONENTS) -> dict[str, Any]:
     """What the marker and the current osculating circle need at each checkpoint."""
     planes = []
-    for name in plane_names(dynamics):
+    for name in plane_names(dynamics, components):
         first, second = (int(c) for c in dynamics["plane_component"].sel(plane=name).values)
         smooth = columns(dynamics["smooth_score"], (first, second))
         center = dynamics["center"].sel(plane=name).transpose("step", "axis").values
@@ -141,13 +149,15 @@ def follow(dynamics: xr.Dataset) -> dict[str, Any]:
                 "radius": dynamics["radius"].sel(plane=name).values,
             }
         )
-    space = columns(dynamics["smooth_score"], (1, 2, 3))
+    space = columns(dynamics["smooth_score"], components)
     return {"step": dynamics["step"].values.astype(float), "planes": planes, **xyz(space)}
 
 
-def cusp_steps(dynamics: xr.Dataset, forms: xr.Dataset | None = None) -> list[float]:
-    """Where a vertex lies in any of the three planes, or a form, for jumping there."""
-    inside = np.isin(dynamics["vertex_plane"].values.astype(str), plane_names(dynamics))
+def cusp_steps(
+    dynamics: xr.Dataset, forms: xr.Dataset | None = None, components: Sequence[int] = COMPONENTS
+) -> list[float]:
+    """Where a vertex lies in any of the planes, or a form, for jumping there."""
+    inside = np.isin(dynamics["vertex_plane"].values.astype(str), plane_names(dynamics, components))
     steps = dynamics["vertex_step"].values[inside].tolist()
     if forms is not None:
         steps += forms["step"].values.tolist()

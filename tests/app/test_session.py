@@ -242,3 +242,23 @@ def test_every_pane_hands_over_its_table_and_the_code_that_makes_it(derived):
         code = payload(session.viewers[name])["code"]
         assert code.startswith("import devexplore as dx")
         compile(code, name, "exec")
+
+
+def test_other_components_and_another_smoothing_are_drawn_and_said(derived):
+    session = Session(derived, Selection(run="made-up", components=[1, 2, 5]))
+    job = session.derived.dynamics_with(5, 0)
+    job.future.result()
+    session.look_at_jobs()
+    sent = payload(session.viewers["trajectory"])
+    assert sent["components"] == [1, 2, 5]
+    assert [plane["name"] for plane in sent["follow"]["planes"]] == ["PC1–PC2", "PC1–PC5", "PC2–PC5"]
+    usual = session.derived.dynamics.future.result().attrs["bandwidth"]
+    assert sent["bandwidth"] == pytest.approx(usual)
+    session.selection.bandwidth = 2 * usual
+    session.derived.dynamics_with(5, 2 * usual).future.result()
+    session.look_at_jobs()
+    assert payload(session.viewers["trajectory"])["bandwidth"] == pytest.approx(2 * usual)
+    session.selection.components = [1, 1, 9]
+    session.derived.dynamics_with(9, 2 * usual).future.result()
+    session.look_at_jobs()
+    assert payload(session.viewers["trajectory"])["components"] == [1, 2, 3]

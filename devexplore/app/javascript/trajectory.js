@@ -6,8 +6,48 @@ const LAYERS = [
   ["evolute", "evolute", "e", "Evolute: the centres of the osculating circles"],
   ["vertices", "vertices", "v", "Vertices of the curve, and the evolute's cusps"],
   ["forms", "forms", "f", "Forms (stars): cusps on which all planes agree; squares: turns that random walks like this run do not make"],
-  ["raw", "raw points", "r", "Scores before smoothing"],
+  ["raw", "raw", "r", "Scores before smoothing"],
 ];
+
+// Which components are drawn, and how much they are smoothed.
+function trajectorySettings(bus) {
+  const panel = h("div", {class: "menu settings", role: "dialog", "aria-label": "Components and smoothing"});
+  panel.hidden = true;
+  const opener = h("button", {type: "button", class: "icon tool", "aria-label": "Components and smoothing", "aria-expanded": "false",
+    title: "Components and smoothing", onclick: () => {
+      panel.hidden = !panel.hidden;
+      opener.setAttribute("aria-expanded", String(!panel.hidden));
+    }}, "⚙");
+  const axes = ["first", "second", "third"].map((which, i) => select(`The ${which} component`, [], value => {
+    const chosen = [...bus.state.components];
+    const other = chosen.indexOf(Number(value));
+    if (other >= 0) chosen[other] = chosen[i];  // two axes change places
+    chosen[i] = Number(value);
+    bus.set({components: chosen.sort((a, b) => a - b)});
+  }));
+  const slider = h("input", {type: "range", min: -1.3, max: 1.3, step: 0.05, "aria-label": "Bandwidth of the smoothing",
+    onchange: () => bus.set({bandwidth: Number((chosenByData * 10 ** slider.value).toPrecision(3))})});
+  const words = h("output", {});
+  const automatic = h("button", {type: "button", onclick: () => bus.set({bandwidth: 0})}, "As the data choose");
+  let chosenByData = 1;
+  panel.append(
+    h("label", {}, h("span", {}, "components"), ...axes),
+    h("label", {}, h("span", {}, "smoothing"), slider, words),
+    automatic);
+  const node = h("div", {class: "setting"}, opener, panel);
+  node.addEventListener("keydown", event => {
+    if (event.key === "Escape" && !panel.hidden) { opener.click(); opener.focus(); event.stopPropagation(); }
+  });
+  const show = data => {
+    if (!bus.state.bandwidth) chosenByData = data.bandwidth;
+    slider.value = Math.log10(data.bandwidth / chosenByData);
+    words.textContent = shortNumber(data.bandwidth, 2);
+    automatic.disabled = !bus.state.bandwidth;
+    const options = Array.from({length: data.most}, (_, i) => [String(i + 1), `PC${i + 1}`]);
+    axes.forEach((axis, i) => axis.fill(options, String(data.components[i])));
+  };
+  return {node, show};
+}
 
 function render({model, el}) {
   const bus = openBus(model.bus);
@@ -20,7 +60,8 @@ function render({model, el}) {
     button.dataset.layer = name;
     return button;
   });
-  pane.controls.append(...toggles, colour);
+  const settings = trajectorySettings(bus);
+  pane.controls.append(...toggles, colour, settings.node);
   const cells = ["space", "a", "b", "c"].map(name => h("div", {class: "host", "data-cell": name}));
   pane.body.append(...cells);
   const figures = cells.map((cell, i) => new Figure(cell, i ? `Plane ${i}` : "Space"));
@@ -107,6 +148,7 @@ function render({model, el}) {
     const payload = received(model, pane);
     if (!payload) return;
     data = payload;
+    settings.show(data);
     press();
     const {planes, ...path} = data.follow;
     const open = object => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, decode(v)]));

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from devexplore.app.components import Trajectory
+from devexplore.app.derived import MOST_COMPONENTS
 from devexplore.app.pane import Look, Pane, message
 from devexplore.views import trajectory as trajectory_view
 from devexplore.views.form_marks import any_form
@@ -16,25 +17,37 @@ LAYERS = ("circles", "evolute", "vertices", "forms", "raw")
 class TrajectoryPane(Pane):
     title = "Trajectory"
     viewer = Trajectory
+    follows = ("components", "bandwidth")
 
     def payload(self, look: Look) -> dict[str, Any]:
         job = look.derived.dynamics
         if look.done(job) and job.future.exception() is not None:
             return message("The trajectory cannot be computed", str(job.future.exception()))
-        dynamics = look.result(job, "Computing the trajectory")
-        if dynamics.sizes["component"] < 3:
+        usual = look.result(job, "Computing the trajectory")
+        if usual.sizes["component"] < 3:
             return message("Too few checkpoints for a trajectory", "Three components need at least four.")
+        wanted = sorted(set(look.selection.components))
+        again = look.derived.dynamics_with(max(wanted, default=3), look.selection.bandwidth)
+        dynamics = look.result(again, "Smoothing the trajectory")
+        components = (
+            tuple(wanted) if len(wanted) == 3 and max(wanted) <= dynamics.sizes["component"] else (1, 2, 3)
+        )
         stages, theme = look.stages(), look.theme
         forms, conclusion = look.found_forms()
+        if forms is not None and not set(components) <= set(forms["component"].values.tolist()):
+            forms, conclusion = None, "of other components"
         show = [layer for layer in LAYERS if getattr(look.selection, layer)]
         show.append(look.selection.colour if stages else "step")
-        names = trajectory_view.plane_names(dynamics)
+        names = trajectory_view.plane_names(dynamics, components)
         return {
-            "space": space(dynamics, stages, theme, show, forms),
+            "space": space(dynamics, stages, theme, show, forms, components),
             "planes": [trajectory_view.plane(dynamics, name, stages, theme, show, forms) for name in names],
-            "follow": trajectory_view.follow(dynamics),
-            "cusps": trajectory_view.cusp_steps(dynamics, forms),
-            "caption": trajectory_view.caption(dynamics, conclusion),
+            "follow": trajectory_view.follow(dynamics, components),
+            "cusps": trajectory_view.cusp_steps(dynamics, forms, components),
+            "caption": trajectory_view.caption(dynamics, conclusion, components),
+            "components": list(components),
+            "most": min(MOST_COMPONENTS, len(dynamics["step"]) - 1),
+            "bandwidth": float(dynamics.attrs["bandwidth"]),
             "has_stages": bool(stages),
             "has_forms": forms is not None and any_form(forms),
             "time": list(theme.time),
