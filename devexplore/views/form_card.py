@@ -42,7 +42,7 @@ def form_card(form: xr.Dataset, lifted: xr.Dataset, reading: FormReading, theme:
     ]
     return themed(
         f'<style>{_STYLE}</style><div class="dx-card"><h3>{escape(_title(form))}</h3>'
-        f'<p class="facts">{escape(_facts(form, lifted))}</p><p>{escape(_sentence(reading))}</p>'
+        f'<p class="facts">{escape(_facts(form, lifted))}</p><p>{escape(sentence(reading))}</p>'
         f'<div class="sides">{"".join(sides)}</div></div>',
         theme,
     )
@@ -69,7 +69,7 @@ def _facts(form: xr.Dataset, lifted: xr.Dataset) -> str:
     return " · ".join(facts)
 
 
-def _sentence(reading: FormReading) -> str:
+def sentence(reading: FormReading) -> str:
     """What rose and fell most, with standard errors; only what the tables say."""
     mass, target = reading.predicted_classes, reading.target_classes
     most = mass.isel(predicted_class=int(np.abs(mass["mass_change"].values).argmax()))

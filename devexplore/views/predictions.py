@@ -7,12 +7,11 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from devexplore.stats.token_classes import PADDING
+from devexplore.views.lifted_rows import prediction_rows
 from devexplore.views.lifting import PREDICTOR_WORDS
 from devexplore.views.style import LIGHT, THEMES, Theme, css_variables
 from devexplore.views.token_words import MARKS
 
-_WINDOW: Final = 8
 _STRENGTH: Final = 24
 
 STYLE: Final = """
@@ -65,23 +64,16 @@ def prediction_table(
     line breaks and tabs are shown as ␣ ↵ ⇥. All text is escaped. ``positions`` keeps to some of them.
     """
     here = lifted.isel(sequence=sequence)
-    places = here["position"].values if positions is None else np.asarray(positions)
-    words = [str(word) for word in here["context_text"].values]
     names = here["predictor"].values.tolist()
     body = []
-    for place in places:
-        row = here.sel(position=place)
-        if row["top_id"].values.flat[0] == PADDING:
-            continue  # behind the end of a shorter text
+    for row in prediction_rows(lifted, sequence, reference, top, others, positions):
         cells = [
-            f'<td class="number place">{int(place)}</td>',
-            context_cell("".join(words[max(0, place - _WINDOW) : place]), words[place]),
-            f"<td>{token(str(row['target_text'].item())) if row['target_id'] != PADDING else ''}</td>",
-            f'<td class="number">{gain(_gain(row, reference))}</td>',
+            f'<td class="number place">{row["place"]}</td>',
+            context_cell(row["before"], row["last"]),
+            f"<td>{'' if row['target'] is None else token(row['target'])}</td>",
+            f'<td class="number">{gain(row["gain"])}</td>',
+            *(f"<td>{''.join(guess(*one) for one in guesses)}</td>" for guesses in row["guesses"]),
         ]
-        for name in names:
-            count = top if name == "lifted" else others
-            cells.append(f"<td>{_guesses(row.sel(predictor=name), count)}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     head = '<th scope="col" class="number">position</th><th scope="col" class="context">read so far</th>'
     head += '<th scope="col">true next</th><th scope="col" class="number">gain</th>'
@@ -126,9 +118,9 @@ def guess(text: str, probability: float, true: bool) -> str:
     return f'<span class="guess">{token(text, probability, true)}<small>{percent}</small></span>'
 
 
-def gain(nats: float) -> str:
+def gain(nats: float | None) -> str:
     """A change of log-probability: red where the loss fell, blue where it rose, empty where there is none."""
-    if not np.isfinite(nats):
+    if nats is None or not np.isfinite(nats):
         return ""
     return f'<span class="{"fell" if nats > 0 else "rose"}">{nats:+.2f}</span>'.replace("-", "−")
 
@@ -142,20 +134,3 @@ def context_cell(before: str, last: str) -> str:
 def _head(here: xr.Dataset, name: str) -> str:
     step = float(here["predictor_step"].sel(predictor=name))
     return f"<b>{escape(PREDICTOR_WORDS[name])}</b>step {step:,.0f}"
-
-
-def _gain(row: xr.Dataset, reference: str) -> float:
-    log_prob = row["target_log_prob"]
-    return float(log_prob.sel(predictor="lifted") - log_prob.sel(predictor=reference))
-
-
-def _guesses(row: xr.Dataset, top: int) -> str:
-    return "".join(
-        guess(str(text), float(probability), bool(identity == row["target_id"]))
-        for text, probability, identity in zip(
-            row["top_text"].values[:top],
-            row["top_probability"].values[:top],
-            row["top_id"].values[:top],
-            strict=True,
-        )
-    )
