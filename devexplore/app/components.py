@@ -78,6 +78,13 @@ class Tokens(Viewer):
     _stylesheets: ClassVar[list[str]] = sheet("common", "tokens")
 
 
+class Forms(Viewer):
+    """One card a form: how sure it is, what it is made of, what it predicts."""
+
+    _esm = script("bus", "pane", "figure", "forms")
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "forms")]
+
+
 class Shell(JSComponent):
     """Header, player, help and the grid that holds the panes."""
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,15 +21,21 @@ import xarray as xr
 from devexplore import schema
 from devexplore.analysis.annotations import saved_boundaries
 from devexplore.analysis.dynamics import essential_dynamics
+from devexplore.analysis.form_readings import FormReading, read_form
 from devexplore.analysis.forms import find_forms
+from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
-from devexplore.errors import DevexploreError
+from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure import ensure_outputs
+from devexplore.measure.lift import lift
 from devexplore.run import Run, open_run
 
 USUAL_COMPONENTS, MOST_COMPONENTS = 4, 8
 """Components that are computed at first, and when one beyond them is asked for."""
+
+READ_AHEAD = 3
+"""Forms that are lifted to the probe before anybody asks; the strongest."""
 
 MOST_ANSWERS = 64
 """Answers that are kept of each run."""
@@ -62,6 +68,14 @@ class Job:
         if made <= 0:
             return None
         return (time.monotonic() - self._started) / made * (self.total - self.done)
+
+
+class LiftedForm(NamedTuple):
+    """A form's predictions on the probe, and what tells them from others: read, or as distances."""
+
+    lifted: xr.Dataset
+    reading: FormReading | None
+    distances: xr.Dataset | None
 
 
 class DerivedRun:
@@ -174,12 +188,37 @@ class DerivedRun:
             return None
 
         def seek(progress: Progress) -> xr.Dataset:
-            return find_forms(
+            forms = find_forms(
                 dynamics.result(),
                 progress=lambda done, of: progress(done, of, "random walks to compare with"),
             )
+            for form in range(min(READ_AHEAD, forms.sizes["form"])):
+                self._lift(forms, form)  # so that its card is there when it is opened
+            return forms
 
         return self._job("forms", seek)
+
+    def lifted(self, form: int) -> Job:
+        """A form of ``forms``, which are found, lifted to the probe and read."""
+        return self._lift(self.found_forms(), form)
+
+    def found_forms(self) -> xr.Dataset:
+        """The forms. Raises ``InvalidSpec`` until they are found."""
+        job = self.forms
+        if job is None or not job.future.done():
+            raise InvalidSpec("forms are still being sought")
+        return job.future.result()
+
+    def _lift(self, forms: xr.Dataset, form: int) -> Job:
+        def work(progress: Progress) -> LiftedForm:
+            progress(0, 0, "lifting the form to the probe")
+            lifted = lift(self.run, forms.isel(form=form))
+            lifted = lifted.drop_vars(["logits", "log_prob"], errors="ignore")  # large, and not shown
+            if self.run.system == "language":
+                return LiftedForm(lifted, read_form(lifted), None)
+            return LiftedForm(lifted, None, reference_distances(lifted))
+
+        return self._job(f"form {form}", work)
 
     def start(self) -> tuple[Job, Job]:
         """Both jobs, running from now on if they were not yet."""

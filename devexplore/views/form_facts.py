@@ -95,18 +95,21 @@ def weights_chart(forms: xr.Dataset, form: int, theme: Theme) -> go.Figure:
     return figure
 
 
-def planes_chart(forms: xr.Dataset, form: int, theme: Theme) -> go.Figure:
-    """The form plane by plane, as wide as its place."""
-    return _fluid(agreement_figure(forms, form, theme), 8)
+def planes_chart(forms: xr.Dataset, form: int, theme: Theme) -> dict[str, Any]:
+    """The form plane by plane."""
+    return tall("planes", agreement_figure(forms, form, theme), 12)
 
 
-def walks_chart(forms: xr.Dataset, theme: Theme) -> go.Figure:
-    """The turns beside those of random walks, as wide as its place."""
-    return _fluid(null_figure(forms, theme), 40)
+def walks_chart(forms: xr.Dataset, theme: Theme) -> dict[str, Any]:
+    """The turns beside those of random walks, where there are any."""
+    return tall("walks", null_figure(forms, theme), 40) if forms.sizes["surrogate"] else {}
 
 
-def _fluid(figure: go.Figure, top: int) -> go.Figure:
-    """Without its title (the page has a heading) and width."""
+def tall(name: str, figure: go.Figure, top: int | None = None) -> dict[str, Any]:
+    """A figure as wide as its place, without a title (the page has a heading), and how high it wants to be."""
+    height = figure.layout.height
     figure.update_layout(title=None, width=None, height=None)
-    figure.layout.margin.t = top
-    return figure
+    if top is not None:
+        height -= figure.layout.margin.t - top
+        figure.layout.margin.t = top
+    return {name: figure, f"{name}_height": height}

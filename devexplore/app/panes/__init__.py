@@ -3,6 +3,7 @@
 from typing import Final
 
 from devexplore.app.pane import Pane
+from devexplore.app.panes.forms import FormsPane
 from devexplore.app.panes.timeline import TimelinePane
 from devexplore.app.panes.tokens import TokensPane
 from devexplore.app.panes.trajectory import TrajectoryPane
@@ -11,6 +12,7 @@ PANES: Final[dict[str, Pane]] = {
     "timeline": TimelinePane(),
     "trajectory": TrajectoryPane(),
     "tokens": TokensPane(),
+    "forms": FormsPane(),
 }
 
 ALWAYS: Final = ("timeline", "trajectory")

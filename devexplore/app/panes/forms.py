@@ -1,0 +1,123 @@
+"""Forms: one card a form, what it predicts beside checkpoints, and on a text of the user's own."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pandas as pd
+import xarray as xr
+
+from devexplore.app.components import Forms
+from devexplore.app.derived import DerivedRun
+from devexplore.app.pane import Answer, Look, Pane, message
+from devexplore.measure.lift import lift
+from devexplore.schema import NEAREST, PATH
+from devexplore.views.form_card import sentence
+from devexplore.views.form_facts import (
+    form_facts,
+    planes_chart,
+    sought,
+    tall,
+    turn_rows,
+    walks_chart,
+    weights_chart,
+)
+from devexplore.views.lifted_rows import distance_table, favours, text_table, value_table
+from devexplore.views.lifting import class_figure, distance_figure
+
+TURN = ("turn_step", "turn_angle", "turn_residual", "turn_strength", "turn_p_value")
+
+
+def lift_to(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form predicts on the user's own text."""
+    form = derived.found_forms().isel(form=values["form"])
+    lifted = lift(derived.run, form, prompt=values["prompt"])
+    return text_table(lifted, 0, PATH if PATH in lifted["predictor"] else NEAREST)
+
+
+class FormsPane(Pane):
+    title = "Forms"
+    viewer = Forms
+    follows = ("form", "sequence")
+    answers: ClassVar[Mapping[str, Answer]] = {"lift": lift_to}
+
+    def payload(self, look: Look) -> dict[str, Any]:
+        dynamics = look.derived.dynamics
+        if look.done(dynamics) and dynamics.future.exception() is not None:
+            return message("No trajectory, no forms", str(dynamics.future.exception()))
+        look.result(dynamics, "Computing the trajectory")
+        job = look.derived.forms
+        if job is None or (look.done(job) and job.future.exception() is not None):
+            return message("Forms cannot be sought", "" if job is None else str(job.future.exception()))
+        forms: xr.Dataset = look.result(job, "Seeking forms")
+        theme = look.theme
+        shown = {
+            "forms": forms["step"].values.round().astype(int).tolist(),
+            "conclusion": forms.attrs["conclusion"],
+            "sought": sought(forms),
+            "turns": turn_rows(forms),
+            **walks_chart(forms, theme),
+            "language": look.derived.run.system == "language",
+            "form": None,
+        }
+        if forms.sizes["form"] == 0:
+            return shown
+        form = _chosen(look, forms)
+        return shown | {
+            "form": form,
+            "call": _call(form),
+            **form_facts(forms, form),
+            "weights": weights_chart(forms, form, theme),
+            **planes_chart(forms, form, theme),
+            "lifted": self._lifted(look, form),
+        }
+
+    def _lifted(self, look: Look, form: int) -> dict[str, Any] | None:
+        """What the form predicts on the probe; None while that is worked out."""
+        job = look.derived.lifted(form)
+        if not look.done(job):
+            return None
+        if job.future.exception() is not None:  # whatever it was: the rest of the card does not need it
+            return {"error": str(job.future.exception())}
+        lifted, reading, distances = job.future.result()
+        sequence = min(look.selection.sequence, lifted.sizes["sequence"] - 1)
+        if reading is not None:
+            return {
+                "table": text_table(lifted, sequence, reading.reference),
+                "sentence": sentence(reading),
+                "favours": favours(reading),
+                **tall("figure", class_figure(reading, look.theme)),
+            }
+        return {
+            "table": value_table(lifted, look.derived.probe, sequence),
+            "distances": distance_table(distances),
+            **(tall("figure", distance_figure(distances, look.theme)) if distances.sizes["position"] > 1 else {}),
+        }
+
+    def code(self, look: Look) -> str:
+        found = "forms = dx.find_forms(dx.essential_dynamics(run))"
+        forms = look.found_forms()[0]
+        if forms is None or forms.sizes["form"] == 0:
+            return found
+        read = "dx.read_form" if look.derived.run.system == "language" else "dx.reference_distances"
+        return f"{found}\nlifted = {_call(_chosen(look, forms))}\nreading = {read}(lifted)"
+
+    def table(self, look: Look) -> pd.DataFrame | None:
+        forms = look.found_forms()[0]
+        if forms is None:
+            return None
+        if forms.sizes["form"] == 0:
+            return forms[list(TURN)].to_dataframe().reset_index()
+        frame = forms[[name for name in forms.data_vars if forms[name].dims == ("form",)]].to_dataframe()
+        for k, component in enumerate(forms["component"].values.tolist()):
+            frame[f"PC{component}"] = forms["coordinates"].values[:, k]
+        return frame.reset_index()
+
+
+def _chosen(look: Look, forms: xr.Dataset) -> int:
+    """The form that is read: the first where none is chosen, or one that is not there."""
+    form = look.selection.form
+    return form if 0 <= form < forms.sizes["form"] else 0
+
+
+def _call(form: int) -> str:
+    return f"dx.lift(run, forms.isel(form={form}))"
