@@ -74,8 +74,10 @@ class Tokens(Viewer):
 
     limit = param.Number(1.0, doc="Colour limit between the two custom steps.")
 
-    _esm = script("bus", "pane", "tokens")
-    _stylesheets: ClassVar[list[str]] = sheet("common", "tokens")
+    _esm = script(
+        "bus", "pane", "figure", "own_text", "token_history", "token_ranking", "token_ideals", "tokens"
+    )
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "tokens")]
 
 
 class Forms(Viewer):

@@ -23,12 +23,14 @@ from devexplore.analysis.annotations import saved_boundaries
 from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.form_readings import FormReading, read_form
 from devexplore.analysis.forms import find_forms
+from devexplore.analysis.ideal_losses import ideal_losses
 from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure import ensure_outputs
 from devexplore.measure.lift import lift
+from devexplore.measure.own_text import token_losses
 from devexplore.run import Run, open_run
 
 USUAL_COMPONENTS, MOST_COMPONENTS = 4, 8
@@ -132,6 +134,11 @@ class DerivedRun:
         return found
 
     @cached_property
+    def ideal_losses(self) -> xr.Dataset | None:
+        """Losses of idealised predictors on the probe; None where it does not hold what they need."""
+        return ideal_losses(self.probe, self.group(f"{schema.REFERENCES}/predictions"))
+
+    @cached_property
     def probe(self) -> xr.Dataset | None:
         return self.group("probe")
 
@@ -232,8 +239,18 @@ class DerivedRun:
         work: "Callable[[DerivedRun, Mapping[str, Any]], Any]",
     ) -> Job:
         """The answer to a question with these values; the same question is worked out once."""
-        name = json.dumps([pane, question, values], sort_keys=True)
-        job = self._job(name, lambda _: work(self, values))
+        return self._question([pane, question, values], lambda _: work(self, values))
+
+    def text_losses(self, text: str) -> Job:
+        """Losses of the user's own text at every checkpoint (``dx.token_losses``)."""
+        return self._question(
+            ["own text", text], lambda progress: token_losses(self.run, text, progress=progress)
+        )
+
+    def _question(self, asked: list[Any], work: Callable[[Progress], Any]) -> Job:
+        """A job that is worked out once for what is asked, and forgotten when much else was asked since."""
+        name = json.dumps(asked, sort_keys=True)
+        job = self._job(name, work)
         with self._lock:
             self._questions[name] = None
             self._questions.move_to_end(name)

@@ -62,7 +62,9 @@ class Selection(param.Parameterized):
     prompt = param.String("", doc="Text of the user's own that forms are lifted to.")
     text = param.String("", doc="Text of the user's own whose losses are read; empty: the probe.")
     token_view = param.Selector(
-        default="text", objects=["text", "ranking"], doc="Tokens in context, or ranked by their change."
+        default="text",
+        objects=["text", "ranking", "ideals"],
+        doc="Tokens in context, ranked by their change, or the loss beside that of ideal predictors.",
     )
     ranked_by = param.Selector(
         default="place", objects=["place", "token", "class", "position"], doc="What is ranked."

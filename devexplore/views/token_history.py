@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.analysis.learning_steps import LEARNED
-from devexplore.views.axes import log_step, padded
+from devexplore.views.axes import axis, base_layout, log_step, padded, step_ticks
 from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.sheet import WIDTH, Box, foot, foot_height, sheet, write
+from devexplore.views.stage_bands import band_trace
 from devexplore.views.stages import StageMark
 from devexplore.views.style import LIGHT, SIZES, Theme
 from devexplore.views.token_words import end_of, place_words, word
@@ -82,4 +83,37 @@ def history_figure(
     panel = Panel("loss", unit, traces, (low, high))
     draw_panel(figure, panel, Box(58, 116, WIDTH - 90, 200), 1, stages, float(step.max()), theme)
     foot(figure, text, theme)
+    return figure
+
+
+def history_frame(losses: xr.Dataset, stages: Sequence[StageMark], theme: Theme = LIGHT) -> go.Figure:
+    """The frame of one prediction's history on a small chart: stage bands over log-steps, and an empty curve
+    (its last trace) that the page fills. The range of the loss is the page's to set, too.
+    """
+    end = float(log_step(losses["step"].values[-1])) or 1.0
+    ticks, words = step_ticks(float(losses["step"].values[-1]))
+    figure = go.Figure(
+        layout=base_layout(
+            theme,
+            margin={"l": 34, "r": 10, "t": 6, "b": 22},
+            hovermode="closest",
+            dragmode=False,
+            xaxis=axis(
+                theme, range=[-0.015 * end, 1.015 * end], tickvals=ticks, ticktext=words, showgrid=False
+            )
+            | {"anchor": "y2"},
+            yaxis={"domain": [0, 1], "range": [0, 1], "visible": False, "fixedrange": True},
+            yaxis2=axis(theme, nticks=4, anchor="x"),
+        )
+    )
+    for stage in stages:
+        figure.add_trace(band_trace(stage, theme))
+    figure.add_trace(
+        go.Scatter(
+            mode="lines",
+            line={"color": theme.ink, "width": 1.6},
+            yaxis="y2",
+            hovertemplate="step %{customdata:,}<br>%{y:.3g}<extra></extra>",
+        )
+    )
     return figure

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from devexplore.analysis.labelled_losses import PLACE
 from devexplore.views.stages import StageMark
 
 LIMIT_QUANTILE = 0.98
@@ -43,13 +44,46 @@ def text_view(losses: xr.Dataset, probe: xr.Dataset, sequence: int) -> dict[str,
         "items": words,
         "unit": here.attrs.get("units", "nats"),
         "sequence": sequence,
-        "sequences": losses.sizes["sequence"],
+        "pages": [
+            [i, f"text {i + 1} of {losses.sizes['sequence']}"] for i in range(losses.sizes["sequence"])
+        ],
         "note": "Each token is coloured by the loss of predicting it from the text before it.",
     }
 
 
-def grid_view(losses: xr.Dataset, probe: xr.Dataset | None = None) -> dict[str, Any]:
-    """Runs without text: a grid of sequence × position, the mean on top when there are many.
+def own_text_view(losses: xr.Dataset) -> dict[str, Any]:
+    """The user's own text (``dx.token_losses``) as one piece: item i is the i-th of ``own_places``."""
+    rows, columns = own_places(losses)
+    here = losses["token_loss"].transpose("step", "sequence", "position")
+    return {
+        "form": "text",
+        "title": "Tokens",
+        "step": here["step"].values.astype(float),
+        "loss": here.values[:, rows, columns].astype(np.float32),
+        "lead": str(losses["token_text"].isel(sequence=0, position=0).item()),
+        "items": [str(text) for text in losses["target_text"].values[rows, columns]],
+        "unit": here.attrs.get("units", "nats"),
+        "sequence": 0,
+        "pages": [[0, "own text"]],
+        "note": "Your text: each token is coloured by the loss of predicting it from the text before it.",
+    }
+
+
+def own_places(losses: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Windows and positions at which a text's tokens are counted, in the order of the text."""
+    rows, columns = np.nonzero(losses["token_loss"].notnull().any("step").transpose(*PLACE).values)
+    return rows, columns
+
+
+def grid_item(losses: xr.Dataset, sequence: int, position: int) -> int:
+    """Number of the cell that shows this place, on the page of the grid that shows this sequence."""
+    mean = losses.sizes["sequence"] > GRID_ROWS
+    return (sequence % GRID_ROWS + mean) * losses.sizes["position"] + position
+
+
+def grid_view(losses: xr.Dataset, probe: xr.Dataset | None = None, sequence: int = 0) -> dict[str, Any]:
+    """Runs without text: a grid of sequence × position; of many sequences so many as hold this one, below
+    the mean of all.
 
     The probe says what they are (``sequence_name``, ``position_name``) and, in a variable along that one
     dimension, their values: the superposition probe's μ, a deep linear teacher's singular values.
@@ -57,11 +91,15 @@ def grid_view(losses: xr.Dataset, probe: xr.Dataset | None = None) -> dict[str, 
     row, column = (dimension_name(probe, dim) for dim in ("sequence", "position"))
     here = losses["token_loss"].transpose("step", "sequence", "position")
     values = here.values.astype(np.float32)
-    names = [f"{row} {label}" for label in grid_labels(here, probe, "sequence")[:GRID_ROWS]]
-    shown = values[:, :GRID_ROWS]
-    if values.shape[1] > GRID_ROWS:
+    count = values.shape[1]
+    pages = list(range(0, count, GRID_ROWS))
+    first = pages[min(sequence // GRID_ROWS, len(pages) - 1)]
+    labels = grid_labels(here, probe, "sequence")
+    names = [f"{row} {label}" for label in labels[first : first + GRID_ROWS]]
+    shown = values[:, first : first + GRID_ROWS]
+    if count > GRID_ROWS:
         shown = np.concatenate([values.mean(axis=1, keepdims=True), shown], axis=1)
-        names = [f"mean of {values.shape[1]}", *names]
+        names = [f"mean of {count}", *names]
     return {
         "form": "grid",
         "title": "Loss per input",
@@ -71,8 +109,8 @@ def grid_view(losses: xr.Dataset, probe: xr.Dataset | None = None) -> dict[str, 
         "columns": grid_labels(here, probe, "position"),
         "column_title": column,
         "unit": here.attrs.get("units", "squared error"),
-        "sequence": 0,
-        "sequences": 1,
+        "sequence": first,
+        "pages": [[at, f"{at + 1}–{min(at + GRID_ROWS, count)} of {count}"] for at in pages],
         "note": f"Rows: {row}s of the probe. Columns: {column}.",
     }
 

@@ -233,9 +233,9 @@ def test_a_locked_token_keeps_its_history_while_scrubbing(visit):
     page.locator(".item").nth(7).click()
     page.mouse.move(5, 5)
     page.wait_for_timeout(300)
-    before = page.locator(".spark .here").get_attribute("x1")
+    before = page.locator(".chart .here").get_attribute("x1")
     set_slider(page, 15)
-    assert page.locator(".spark .here").get_attribute("x1") != before
+    assert page.locator(".chart .here").get_attribute("x1") != before
     assert "now" in page.locator(".facts").inner_text()
     page.keyboard.press("Escape")
     page.wait_for_timeout(300)

@@ -4,11 +4,13 @@
 function render({model, el}) {
   const bus = openBus(model.bus);
   const pane = buildPane(el, model, bus);
-  const mode = segmented("Loss change between", [
-    ["stage", "this stage", "From the start to the end of the stage under the cursor"],
-    ["start", "start → now", "From the first checkpoint to the current step"],
-    ["custom", "two steps", "Between two steps of your choice"],
-  ], value => bus.set(value === "custom" && bus.state.change !== "custom"
+  const views = segmented("Shown", [
+    ["text", "text", "Each token in its place"],
+    ["ranking", "ranked", "Most improved and most worsened"],
+    ["ideals", "vs ridge", "The loss at each example beside that of ideal predictors"],
+  ], value => bus.set({token_view: value}));
+  const MODES = [["stage", "over this stage"], ["start", "start → now"], ["custom", "between two steps"]];
+  const mode = select("Loss change between", MODES, value => bus.set(value === "custom" && bus.state.change !== "custom"
     ? {change: value, change_from: Math.round(range()[0]), change_to: Math.round(range()[1])} : {change: value}));
   const from = select("From step", [], value => bus.set({change_from: Number(value)}));
   const to = select("To step", [], value => bus.set({change_to: Number(value)}));
@@ -17,18 +19,24 @@ function render({model, el}) {
   const next = h("button", {type: "button", class: "icon", "aria-label": "Next sequence", onclick: () => turn(1)}, "›");
   const chooser = select("Sequence", [], value => bus.set({sequence: Number(value), token: -1}));
   const pager = h("span", {class: "pager"}, previous, chooser, next);
-  pane.controls.append(mode, pager);
+  const own = buildOwnText(bus);
+  const ranked = select("Ranked by", [], value => bus.set({ranked_by: value}));
+  const by = h("span", {class: "by"}, "ranked by", ranked);
+  pane.controls.append(views, pager, own.node);
   const legend = h("div", {class: "legend"});
   const view = h("div", {class: "view", tabindex: "0", role: "group", "aria-label": "Tokens; brackets [ and ] move the locked one"});
   const detail = h("div", {class: "detail"});
-  pane.body.append(legend, view, detail);
+  const history = buildHistory(pane, bus), ideals = buildIdeals(bus);
+  const ranking = buildRanking(pane, bus, (sequence, token) => bus.set({sequence: sequenceOf(sequence), token, token_view: "text"}));
+  pane.body.append(legend, view, ranking.node, ideals.node, detail, history.node);
 
   let data = null, steps = [], loss = [], width = 0, cells = [], names = [], hovered = -1;
 
-  const turn = by => {
-    const sequence = (bus.state.sequence + by + data.sequences) % data.sequences;
-    bus.set({sequence, token: -1});
-  };
+  const page = () => data.pages.findIndex(([first]) => first === data.sequence);
+  const turn = by => bus.set({sequence: data.pages[(page() + by + data.pages.length) % data.pages.length][0], token: -1});
+  // Where several windows are one text there is one page.
+  const sequenceOf = sequence => data.own ? bus.state.sequence : sequence;
+  const shown = () => bus.state.token_view === "ideals" && !data.ideals ? "text" : bus.state.token_view;
 
   // The two steps compared, and the colour limit that belongs to them.
   function range() {
@@ -51,56 +59,78 @@ function render({model, el}) {
       const hue = change < 0 ? "var(--fell)" : "var(--rose)";
       cell.style.backgroundColor = strength >= 0.02 ? `color-mix(in srgb, ${hue} calc(var(--strength) * ${strength.toFixed(2)}), transparent)` : "transparent";
     });
-    const stage = bus.state.change === "stage" && bus.stage >= 0 ? `stage ${bus.shared.stages[bus.stage].name}, ` : "";
-    const unit = data.unit.length < 6 ? ` ${data.unit}` : "";
-    legend.title = `Colours end at ±${shortNumber(limit)} ${data.unit}`;
-    legend.replaceChildren(
-      h("span", {}, `loss fell by ${shortNumber(limit)}`), h("i", {class: "ramp", "aria-hidden": "true"}),
-      h("span", {}, `rose by ${shortNumber(limit)}${unit}`),
-      bus.state.change === "custom" ? custom
-        : h("span", {class: "between"}, `${stage}step ${wholeNumber(steps[nearest(steps, a)])} → ${wholeNumber(steps[nearest(steps, b)])}`));
     tell();
   }
 
-  // The detail line: the hovered item, else the locked one, with its history.
+  // What is compared, and what the colours mean.
+  function explain() {
+    const [a, b, limit] = range();
+    const stage = bus.state.change === "stage" && bus.stage >= 0 ? `${bus.shared.stages[bus.stage].name}, ` : "";
+    const unit = data.unit.length < 6 ? ` ${data.unit}` : "";
+    const steps_ = bus.state.change === "custom" ? custom
+      : h("span", {class: "between"}, `${stage}step ${wholeNumber(steps[nearest(steps, a)])} → ${wholeNumber(steps[nearest(steps, b)])}`);
+    const key = (kind, words) => h("span", {class: "key"}, h("i", {class: kind, "aria-hidden": "true"}), words);
+    const right = {
+      text: () => [h("span", {class: "push"}, `fell ${shortNumber(limit)}`), h("i", {class: "ramp", "aria-hidden": "true"}), h("span", {}, `rose ${shortNumber(limit)}${unit}`)],
+      ranking: () => [h("span", {class: "push"}), by],
+      ideals: () => [h("span", {class: "push"}), key("line-then", `step ${wholeNumber(steps[nearest(steps, a)])}`), key("line-now", `now, step ${wholeNumber(steps[nearest(steps, bus.step)])}`)],
+    }[shown()]();
+    legend.title = shown() === "text" ? `Colours: change of loss, full at ±${shortNumber(limit)} ${data.unit}` : "";
+    if (!legend.contains(mode)) legend.replaceChildren(mode);
+    while (mode.nextSibling) mode.nextSibling.remove();
+    legend.append(steps_, ...right);
+  }
+
+  const locked = () => data && bus.state.token >= 0 && bus.state.token < cells.length ? bus.state.token : -1;
+
+  // One line of values of the hovered item, else of the locked one, whose history stands below.
   function tell() {
-    const item = hovered >= 0 ? hovered : bus.state.token;
-    cells.forEach((cell, i) => cell.classList.toggle("locked", i === bus.state.token));
-    if (!data || item < 0 || item >= cells.length) {
+    const item = hovered >= 0 ? hovered : locked();
+    cells.forEach((cell, i) => cell.classList.toggle("locked", i === locked()));
+    detail.hidden = shown() !== "text";
+    if (item < 0 || item >= cells.length) {
       detail.replaceChildren(h("span", {class: "hint"}, `${data?.note ?? ""} Hover for values, click to lock one.`));
+      detail.title = data?.note ?? "";
       return;
     }
     const [a, b] = range();
     const before = at(a, item), after = at(b, item), change = after - before;
     const word = change < 0 ? "fell" : "rose";
-    detail.replaceChildren(
-      h("div", {class: "facts"},
-        h("div", {}, h("span", {class: "name"}, names[item]), h("span", {class: word}, `${word} by ${shortNumber(Math.abs(change))}`)),
-        h("div", {class: "quiet"}, `${shortNumber(before)} → ${shortNumber(after)} ${data.unit}, now ${shortNumber(at(bus.step, item))}`)),
-      sparkline(item, a, b),
-      h("button", {type: "button", class: "icon", "aria-label": "Unlock the token", title: "Unlock (Esc)", onclick: () => bus.set({token: -1})}, "×"));
+    detail.title = "";
+    detail.replaceChildren(h("div", {class: "facts"},
+      h("span", {class: "name"}, names[item]), h("span", {class: word}, `${word} by ${shortNumber(Math.abs(change))}`),
+      h("span", {class: "quiet"}, `${shortNumber(before)} → ${shortNumber(after)} ${data.unit}, now ${shortNumber(at(bus.step, item))}`)),
+      ...(locked() < 0 ? [] : [h("button", {type: "button", class: "icon", "aria-label": "Unlock the token", title: "Unlock (Esc)", onclick: () => bus.set({token: -1})}, "×")]));
   }
 
-  function sparkline(item, a, b) {
-    const W = 300, H = 44, last = logStep(steps.at(-1));
-    const values = Array.from(steps, (_, i) => loss[i * width + item]);
-    const finite = values.filter(Number.isFinite);
-    const high = Math.max(...finite), low = Math.min(...finite, 0);
-    const x = step => 1 + (W - 2) * logStep(step) / last;
-    const y = value => H - 3 - (H - 6) * (value - low) / ((high - low) || 1);
-    const drawing = svg("svg", {class: "spark", viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img",
-      "aria-label": `Loss of ${names[item]} over training, from ${shortNumber(values[0])} to ${shortNumber(values.at(-1))}`});
-    for (const stage of bus.shared.stages) {
-      const rect = svg("rect", {x: x(stage.start), y: 0, width: Math.max(0, x(stage.end) - x(stage.start)), height: H});
-      rect.style.fill = stage.band;
-      drawing.append(rect);
+  // The locked token's chart and predictions; `anew` where the curve may be another.
+  function follow(anew) {
+    const item = locked(), [a, b] = range().slice(0, 2).map(step => steps[nearest(steps, step)]);
+    const open = item >= 0 && shown() === "text";
+    history.node.hidden = !open;
+    if (open) {
+      if (anew) history.draw(data.history, names[item], steps, Array.from(steps, (_, i) => loss[i * width + item]));
+      history.follow(a, b);
+      history.predict(data.form === "text" ? {text: data.own ? bus.state.text : "", sequence: data.sequence, token: item, steps: [a, b]} : null);
     }
-    const path = values.map((v, i) => Number.isFinite(v) ? `${i && Number.isFinite(values[i - 1]) ? "L" : "M"}${x(steps[i]).toFixed(1)} ${y(v).toFixed(1)}` : "").join("");
-    drawing.append(svg("path", {d: path, class: "curve"}));
-    for (const [step, kind] of [[a, "end"], [b, "end"], [bus.step, "here"]]) {
-      drawing.append(svg("line", {class: kind, x1: x(step), x2: x(step), y1: 0, y2: H}));
-    }
-    return drawing;
+    if (shown() === "ranking") ranking.follow({text: data.own ? bus.state.text : "", by: rankedBy(), steps: [a, b]});
+    if (shown() === "ideals") { if (anew) ideals.draw(data.ideals, steps); ideals.follow(a); }
+    pane.figures = [...(open ? [history.figure] : []), ...(shown() === "ideals" ? [ideals.figure] : [])];
+    pane.code = (data.code ?? "").replace("STEP_FROM, STEP_TO", `${a}, ${b}`)
+      + (shown() === "ranking" ? `\ndx.most_changed(change, by="${rankedBy()}", direction="improved")` : "");
+  }
+  const rankedBy = () => data.ranked_by.includes(bus.state.ranked_by) ? bus.state.ranked_by : "place";
+
+  function arrange() {
+    const which = shown();
+    views.press(which);
+    view.hidden = which !== "text";
+    ranking.node.hidden = which !== "ranking";
+    ideals.node.hidden = which !== "ideals";
+    pager.hidden = which !== "text" || data.pages.length < 2;
+    views.querySelector("[data-value=text]").textContent = data.form === "text" ? "text" : "grid";
+    views.querySelector("[data-value=ideals]").hidden = !data.ideals;
+    ranked.value = rankedBy();
   }
 
   function write() {
@@ -111,9 +141,10 @@ function render({model, el}) {
     if (data.form === "text") writeText(); else writeGrid();
     view.className = `view ${data.form}`;
     view.scrollTop = 0;
-    const many = data.sequences > 1;
-    pager.hidden = !many;
-    if (many) chooser.fill(Array.from({length: data.sequences}, (_, i) => [String(i), `text ${i + 1} of ${data.sequences}`]), String(data.sequence));
+    cells[bus.state.token]?.scrollIntoView({block: "nearest"});
+    chooser.fill(data.pages.map(([first, words]) => [String(first), words]), String(data.sequence));
+    ranked.fill(data.ranked_by.map(kind => [kind, kind === "position" ? data.position_name : kind]));
+    own.show(data);
   }
 
   const cell = (tag, text, i) => {
@@ -175,13 +206,18 @@ function render({model, el}) {
       to.fill(options);
     }
     if (!data) return;
-    mode.press(bus.state.change);
-    mode.querySelector("[data-value=stage]").hidden = !bus.shared.stages.length;
-    if (!bus.shared.stages.length && bus.state.change === "stage") mode.press("start");
+    const staged = bus.shared.stages.length > 0;
+    mode.fill(MODES.filter(([value]) => value !== "stage" || staged), bus.state.change === "stage" && !staged ? "start" : bus.state.change);
     from.value = String(steps[nearest(steps, bus.state.change_from)]);
     to.value = String(bus.state.change_to < 0 ? steps.at(-1) : steps[nearest(steps, bus.state.change_to)]);
+    const anew = ["payload", "progress", "token", "token_view"].some(name => changed.has(name));
+    arrange();
+    explain();
     if (changed.size === 1 && changed.has("token")) tell(); else colour();
+    follow(anew);
+    if (changed.has("token_view") || changed.has("token")) cells[locked()]?.scrollIntoView({block: "nearest"});
   };
+  model.on("remove", () => { history.figure.remove(); ideals.figure.remove(); });
   connect(model, bus, ["payload", "progress", "limit"], draw);
 }
 

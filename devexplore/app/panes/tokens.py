@@ -1,52 +1,135 @@
 """Tokens: how the loss of each prediction changes between two steps."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from devexplore.analysis.labelled_losses import PLACE
 from devexplore.analysis.tokens import change_between
 from devexplore.app.components import Tokens
-from devexplore.app.pane import Look, Pane, missing
+from devexplore.app.pane import Answer, Look, Pane, missing
+from devexplore.app.panes.token_answers import ranking, source_of, top
+from devexplore.errors import DevexploreError
 from devexplore.geometry import nearest_in_log_time
 from devexplore.views import tokens as tokens_view
+from devexplore.views.ideals import ideals_view
+from devexplore.views.token_history import history_frame
 
 NO_CHANGE = 1e-3
 """A loss that changes by less than this share of the mean loss at the first step is shown as unchanged."""
+
+STEPS = "STEP_FROM, STEP_TO"
+"""Stands in the code for the two steps compared, which the page knows."""
+
+LONGEST_TEXT = 4000
+"""Letters of the user's own text."""
 
 
 class TokensPane(Pane):
     title = "Tokens"
     viewer = Tokens
-    follows = ("sequence",)
+    follows = ("sequence", "text")
+    answers: ClassVar[Mapping[str, Answer]] = {"ranking": ranking, "top": top}
 
     def payload(self, look: Look) -> dict[str, Any]:
         derived = look.derived
         losses = derived.token_losses
         if losses is None:
             return missing(look, "losses", "The loss per token")
-        if derived.run.system == "language" and derived.probe is not None:
+        language = derived.run.system == "language" and derived.probe is not None
+        own, refused = _own_losses(look) if language else (None, "")
+        if own is not None:
+            losses, shown = own, tokens_view.own_text_view(own)
+        elif language and derived.probe is not None:
             sequence = min(look.selection.sequence, losses.sizes["sequence"] - 1)
             shown = tokens_view.text_view(losses, derived.probe, sequence)
         else:
-            shown = tokens_view.grid_view(losses, derived.probe)
-        ranges = tokens_view.stage_ranges(look.stages())
+            shown = tokens_view.grid_view(losses, derived.probe, look.selection.sequence)
+        stages = look.stages()
         first, last = losses["step"].values[[0, -1]]
+        ideals = derived.ideal_losses if derived.run.system == "regression" else None
+        if derived.run.system == "regression" and ideals is None:
+            shown["note"] += f" To see them beside ridge and zero: {derived.run.remedy('losses')}."
         return {
             **shown,
             "limits": {
-                "stage": [limit_between(losses, *pair) for pair in ranges],
+                "stage": [limit_between(losses, *pair) for pair in tokens_view.stage_ranges(stages)],
                 "start": limit_between(losses, first, last),
             },
+            "history": history_frame(losses, stages, look.theme),
+            "ranked_by": ["place", "token", "class", "position"] if language else ["place", "position"],
+            "position_name": tokens_view.dimension_name(derived.probe, "position"),
+            "ideals": None if ideals is None else ideals_view(losses, ideals, look.theme),
+            "own": own is not None,
+            "text_longest": LONGEST_TEXT if language else 0,
+            "refused": refused,
         }
 
     def code(self, look: Look) -> str:
-        return "dx.figures.token_changes(run)"
+        text = look.selection.text
+        if text and look.derived.run.system == "language":
+            lines = [f"losses = dx.token_losses(run, {text!r})", "dx.figures.token_changes(losses, run=run)"]
+            return "\n".join([*lines, f"change = dx.loss_change(losses, {STEPS})"])
+        sequence = look.selection.sequence
+        shown = f"run, sequence={sequence}" if look.derived.run.system == "language" else "run"
+        return f"dx.figures.token_changes({shown})\nchange = dx.loss_change(run, {STEPS})"
 
     def table(self, look: Look) -> pd.DataFrame | None:
-        losses = look.derived.token_losses
-        return None if losses is None else losses["token_loss"].to_dataframe().reset_index()
+        """Of the sequence shown, a row a token; of a ranking, a row a rank."""
+        derived, selection = look.derived, look.selection
+        if derived.token_losses is None:
+            return None
+        if selection.token_view == "ideals" and derived.ideal_losses is not None:
+            return derived.ideal_losses.to_dataframe().reset_index()
+        source = source_of(derived, selection.text)
+        steps = compared_steps(look, source.losses)
+        change = source.change(*steps)
+        if selection.token_view == "ranking":
+            ranked = (source.ranking(change, selection.ranked_by, way) for way in ("improved", "worsened"))
+            tables = [
+                one.to_dataframe().reset_index().assign(direction=one.attrs["direction"]) for one in ranked
+            ]
+            return pd.concat(tables)
+        held = source.losses["token_loss"].assign_coords({dim: change[dim].values for dim in PLACE})
+        if source.text and not source.own:
+            change = change.isel(sequence=[min(selection.sequence, change.sizes["sequence"] - 1)])
+        rows = change.to_dataframe().reset_index()
+        for step in (change.attrs["step_from"], change.attrs["step_to"]):
+            values = held.sel(step=step, sequence=change["sequence"]).transpose(*PLACE)
+            rows[f"loss_at_{step}"] = values.values.ravel()
+        texts = [name for name in ("token_text", "target_text") if name in rows]
+        losses = [name for name in rows if str(name).startswith("loss_at_")]
+        columns = ["sequence", "position", *texts, *losses, "loss_change"]
+        return rows.loc[rows["loss_change"].notna(), columns]
+
+
+def _own_losses(look: Look) -> tuple[xr.Dataset | None, str]:
+    """The losses of the user's own text, if one is given, or why there are none. Raises ``Waiting``."""
+    text = look.selection.text
+    if not text:
+        return None, ""
+    try:
+        return look.result(look.derived.text_losses(text), "Losses of your text at every checkpoint"), ""
+    except DevexploreError as error:
+        return None, str(error)
+
+
+def compared_steps(look: Look, losses: xr.Dataset) -> tuple[float, float]:
+    """The two steps between which the page shows the change of loss."""
+    selection, measured = look.selection, losses["step"].values
+    if selection.change == "custom":
+        return selection.change_from, selection.change_to if selection.change_to >= 0 else measured[-1]
+    steps = look.derived.steps
+    step = selection.step if selection.step >= 0 else steps[-1]
+    now = float(steps[nearest_in_log_time(steps, step)[0]])
+    stages = look.stages()
+    here = [stage for stage in stages if stage.start <= now < stage.end] or stages[-1:]
+    if selection.change == "stage" and here and here[0].start <= now <= here[0].end:
+        return here[0].start, here[0].end
+    return measured[0], now
 
 
 def limit_between(losses: xr.Dataset, start: float, end: float) -> float:
