@@ -21,40 +21,49 @@ def form_facts(forms: xr.Dataset, form: int) -> dict[str, Any]:
         name: float(forms[name].values[form])
         for name in ("step", "step_low", "step_high", "residual", "angle", "strength", "p_value")
     }
-    weights = forms["weights"].values[form]
-    places = forms["coordinates"].values[form]
-    planes, walks = forms.sizes["plane"], forms.sizes["surrogate"]
+    alpha = forms["weights"].values[form]
+    planes, allowed = forms.sizes["plane"], f"{forms.attrs['tolerance']:.0%}"
+    count, walks = beaten_by(one["p_value"], forms.sizes["surrogate"]), forms.sizes["surrogate"]
     return {
         "number": form + 1,
         **{name: round(one[name]) for name in ("step", "step_low", "step_high")},
         "facts": [
-            (f"p = {one['p_value']:.2g}", p_words(one["p_value"], walks, "form")),
+            (
+                f"p = {one['p_value']:.2g}",
+                f"{count or 'none'} of {walks} random walks match it",
+                f"{count or 'none'} of {walks} random walks with the steps and the noise of this run "
+                f"{'have' if count > 1 else 'has'} a form as strong",
+            ),
             (
                 f"{one['residual']:.1%} apart",
-                f"the cusps of {planes} planes, of the trajectory's extent; {forms.attrs['tolerance']:.0%} "
-                "is allowed",
+                f"{planes} planes' cusps; {allowed} allowed",
+                f"the cusps of {planes} planes from the agreed place: root mean square, of the trajectory's "
+                f"extent; {allowed} is allowed",
             ),
             (
                 f"turns by {one['angle']:.0f}°",
-                f"{one['strength']:.0%} of the trajectory's whole turning",
+                f"{one['strength']:.0%} of all the turning",
+                f"{one['strength']:.0%} of the trajectory's whole turning happens there: the form's strength",
             ),
             (
-                f"Σ|α| = {np.abs(weights).sum():.2g}",
-                "1: between checkpoints; more: beyond what any of them says",
+                f"Σ|α| = {np.abs(alpha).sum():.2g}",
+                "1: a mean of checkpoints",
+                "a mean of checkpoints would have 1; a form of more reaches beyond what they span",
             ),
         ],
-        "coordinates": ", ".join(f"PC{k} {place:+.3g}" for k, place in enumerate(places, start=1)),
+        "components": f"PC1–PC{forms.sizes['component']}",
+        "coordinates": [_signed(place) for place in forms["coordinates"].values[form].tolist()],
     }
 
 
-def p_words(p_value: float, walks: int, what: str) -> str:
-    """What a p-value (1 + k) / (1 + n) says: of n random walks, k have something as strong."""
-    count = round(p_value * (1 + walks)) - 1
-    if walks == 0:
-        return "not compared with random walks"
-    some = "none" if count == 0 else f"{count}"
-    has = "has" if count < 2 else "have"
-    return f"{some} of {walks} random walks like this run {has} a {what} as strong"
+def _signed(value: float) -> str:
+    words = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+    return words.replace("-", "−")
+
+
+def beaten_by(p_value: float, walks: int) -> int:
+    """How many of so many random walks a p-value (1 + k) / (1 + n) stands for."""
+    return max(0, round(p_value * (1 + walks)) - 1)
 
 
 def turn_rows(forms: xr.Dataset) -> list[dict[str, Any]]:
@@ -89,9 +98,9 @@ def sought(forms: xr.Dataset) -> str:
 def weights_chart(forms: xr.Dataset, form: int, theme: Theme) -> go.Figure:
     """α over checkpoints, small."""
     figure = weights_figure(forms.isel(form=form), theme)
-    figure.update_layout(title=None, height=None, margin={"l": 44, "r": 12, "t": 10, "b": 24})
+    figure.update_layout(title=None, height=None, margin={"l": 40, "r": 12, "t": 8, "b": 24})
     figure.update_xaxes(title=None)
-    figure.update_yaxes(nticks=4, title={"standoff": 4})
+    figure.update_yaxes(nticks=4, title=None)  # the page has a heading
     return figure
 
 
@@ -102,11 +111,15 @@ def planes_chart(forms: xr.Dataset, form: int, theme: Theme) -> dict[str, Any]:
 
 def walks_chart(forms: xr.Dataset, theme: Theme) -> dict[str, Any]:
     """The turns beside those of random walks, where there are any."""
-    return tall("walks", null_figure(forms, theme), 40) if forms.sizes["surrogate"] else {}
+    if forms.sizes["surrogate"] == 0:
+        return {}
+    figure = null_figure(forms, theme)
+    figure.update_layout(legend={"y": 1, "x": 0, "xref": "container"})  # in a narrow place it has four lines
+    return tall("walks", figure, 84)
 
 
 def tall(name: str, figure: go.Figure, top: int | None = None) -> dict[str, Any]:
-    """A figure as wide as its place, without a title (the page has a heading), and how high it wants to be."""
+    """A figure as wide as its place and without a title (the page has a heading), and its height."""
     height = figure.layout.height
     figure.update_layout(title=None, width=None, height=None)
     if top is not None:

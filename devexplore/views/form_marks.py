@@ -43,6 +43,17 @@ def any_form(forms: xr.Dataset) -> bool:
     return forms.sizes["form"] > 0 or bool(beaten(forms).any())
 
 
+def form_spans(forms: xr.Dataset | None) -> list[dict[str, int]]:
+    """The step of each form and its interval, in whole steps."""
+    if forms is None:
+        return []
+    ends = zip(*(forms[name].values for name in ("step_low", "step", "step_high")), strict=True)
+    return [
+        {"low": int(np.floor(low)), "step": round(float(step)), "high": int(np.ceil(high))}
+        for low, step, high in ends
+    ]
+
+
 def key(forms: xr.Dataset, curve_bandwidth: float) -> str:
     """What is drawn in green, and at which smoothing it was sought where that is not the curve's."""
     words = []

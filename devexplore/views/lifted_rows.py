@@ -1,4 +1,4 @@
-"""What a lifted form predicts, and what it favours, as plain data: the page and the notebooks write them out."""
+"""What a lifted form predicts, and what it favours, as plain data that the page and the notebooks write."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -46,8 +46,8 @@ def prediction_rows(
 ) -> list[dict[str, Any]]:
     """One text, one row a position: ``place``; the end of the text read so far, ``before`` and ``last``; the
     true next token ``target`` (None at the end); ``gain``, the log-probability that the form gives it less
-    that of ``reference``, in nats (None where there is none); ``guesses``, of each predictor: the ``top`` most
-    probable tokens of the form, ``others`` of each other. Places behind the end of a shorter text are left
+    that of ``reference``, in nats (None where there is none); ``guesses``, of each predictor: the ``top``
+    most probable tokens of the form, ``others`` of each other. Places behind the end of a shorter text are left
     out; ``positions`` keeps to some of them.
     """
     here = lifted.isel(sequence=sequence)
@@ -103,7 +103,8 @@ def value_table(lifted: xr.Dataset, probe: xr.Dataset | None, sequence: int) -> 
     the inputs of the bundled systems are largest. Else one sequence, one row a position.
     """
     ideals = [str(name) for name in lifted["ideal"].values]
-    heads = columns(lifted) + [
+    heads = columns(lifted)
+    beside = [
         {"name": name, "words": name, "step": None, "hint": "An idealised predictor"} for name in ideals
     ]
     row, column = dimension_name(probe, "sequence"), dimension_name(probe, "position")
@@ -111,14 +112,17 @@ def value_table(lifted: xr.Dataset, probe: xr.Dataset | None, sequence: int) -> 
     both = (prediction, lifted["reference"].transpose("ideal", *prediction.dims[1:]))
     if "channel" in prediction.dims:
         at = "" if prediction.sizes["position"] == 1 else f", {column} {_last(prediction, probe)}"
-        grids = np.concatenate([held.isel(position=-1).values for held in both])
+        own, ideal = (held.isel(position=-1).values for held in both)
+        told = [k for k in range(len(ideals)) if np.ptp(ideal[k]) > 0]  # a constant one needs no grid
+        grids = [*own, *ideal[told]]
         return {
             "kind": "grids",
-            "columns": heads,
+            "columns": heads + [beside[k] for k in told],
             "grids": [[[number(value) for value in line] for line in grid] for grid in grids],
             "rows": grid_labels(prediction, probe, "sequence"),
             "caption": f"Rows: {row}{at}. Columns: channel of the output.",
         }
+    heads += beside
     numbers = np.concatenate([held.isel(sequence=sequence).values for held in both])
     if probe is not None and "targets" in probe:
         heads.append({"name": "target", "words": "target", "step": None, "hint": "What is to be predicted"})

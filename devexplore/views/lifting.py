@@ -114,7 +114,9 @@ def class_figure(reading: FormReading, theme: Theme = LIGHT) -> go.Figure:
     return figure
 
 
-def distance_figure(distances: xr.Dataset, theme: Theme = LIGHT) -> go.Figure:
+def distance_figure(
+    distances: xr.Dataset, theme: Theme = LIGHT, position_name: str = "example in context"
+) -> go.Figure:
     """Mean squared distance of each predictor to each ideal one, at each position; whiskers: one SE.
 
     On a logarithmic axis: where a predictor is its ideal, there is no point.
@@ -148,7 +150,8 @@ def distance_figure(distances: xr.Dataset, theme: Theme = LIGHT) -> go.Figure:
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(axis(theme, title={"text": "example in context"}, dtick=1), row=1, col=column)
+        few = {"dtick": 1} if len(position) <= 10 else {"nticks": 8}
+        figure.update_xaxes(axis(theme, title={"text": position_name}, **few), row=1, col=column)
         figure.add_annotation(
             text=f"<b>distance to {ideal}</b>",
             x=0,

@@ -12,13 +12,14 @@ function tokenNode(text, probability = 0, right = false) {
   return node;
 }
 
+const decimals = (value, digits) => (Math.abs(value) < 0.5 * 10 ** -digits ? 0 : value).toFixed(digits).replace("-", "−");
 const percent = share => share < 0.01 ? "<1 %" : `${Math.round(100 * share)} %`;
 const guessNode = ([text, share, right]) => h("span", {class: "guess"}, tokenNode(text, share, right), h("small", {}, percent(share)));
-const gainNode = nats => nats === null ? "" : h("span", {class: nats > 0 ? "fell" : "rose"}, `${nats < 0 ? "−" : "+"}${Math.abs(nats).toFixed(2)}`);
+const gainNode = nats => nats === null ? "" : Math.abs(nats) < 0.005 ? "0.00" : h("span", {class: nats > 0 ? "fell" : "rose"}, `${nats < 0 ? "−" : "+"}${Math.abs(nats).toFixed(2)}`);
 const contextCell = (before, last) => h("td", {class: "context"}, h("div", {}, h("span", {}, plain(before), h("b", {}, plain(last)))));
 const plain = text => h("bdi", {}, [...text].map(c => MARKED[c] ?? c).join(""));
-const heading = ({words, step, hint, name}, shown = words) => h("th", {scope: "col", title: hint, class: name === "path" ? "lesser" : ""},
-  h("b", {}, shown), step === null ? "" : `step ${wholeNumber(step)}`);
+const heading = ({words, step, hint, name}) => h("th", {scope: "col", title: hint, class: name === "path" ? "lesser" : ""},
+  h("b", {}, name === "nearest" ? name : words), step === null ? "" : `step ${wholeNumber(step)}`);
 
 function render({model, el}) {
   const bus = openBus(model.bus);
@@ -53,18 +54,18 @@ function render({model, el}) {
   const favoured = h("div");
   const turns = h("div");
   const parts = {
-    head: part("head half", facts, sureness),
+    sure: part("sure half", facts, sureness),
     alpha: part("alpha half", h("h3", {}, "α over checkpoints"), hosts.weights),
     text: part("text", h("h3", {}, "What it predicts"), ask, bar, state, answer),
     favours: part("favours", h("h3", {}, "What it favours"), favoured, hosts.extra),
     planes: part("planes", h("h3", {}, "Agreement of the planes",
-      h("small", {}, "cusps about the agreed place, and when they happen")), hosts.planes),
+      h("small", {}, "offset and step of their cusps")), hosts.planes),
     walks: part("walks", h("h3", {}, "Beside random walks"), hosts.walks),
     turns: part("turns", turns),
   };
-  const card = h("div", {class: "card"},
-    h("div", {class: "side"}, parts.head, parts.alpha, parts.planes, parts.walks, parts.turns),
-    h("div", {class: "side"}, parts.text, parts.favours));
+  const sides = [h("div", {class: "side"}, parts.sure, parts.alpha, parts.planes, parts.turns),
+    h("div", {class: "side"}, parts.text, parts.favours)];
+  const card = h("div", {class: "card"}, ...sides);
   pane.body.append(card);
 
   let data = null, asked = 0, answered = null;  // answered: {key, table} of the user's own text
@@ -78,10 +79,6 @@ function render({model, el}) {
   };
   figures.weights.place = place;
 
-  const goTo = step => h("button", {type: "button", onclick: () => bus.goTo(nearest(bus.shared.steps, step)),
-    "aria-label": `Go to step ${wholeNumber(step)}`}, "go there");
-
-  // Of the last row of its column: nothing is written before the card is there.
   const choose = () => list.replaceChildren(...data.forms.map((step, i) => h("button", {type: "button", "aria-pressed": String(i === data.form),
     title: `Form ${i + 1}, at step ${wholeNumber(step)}`, onclick: () => bus.set({form: i})}, h("i", {"aria-hidden": "true"}, "✦"), `step ${wholeNumber(step)}`)));
 
@@ -92,10 +89,11 @@ function render({model, el}) {
       sureness.replaceChildren();
       return;
     }
-    facts.replaceChildren(h("div", {class: "when"}, h("strong", {}, `Form ${data.number}, step ${wholeNumber(data.step)}`),
-      h("span", {class: "quiet", title: "90 % interval of the time about which it turns"}, `90 %: ${wholeNumber(data.step_low)}–${wholeNumber(data.step_high)}`), goTo(data.step)));
-    sureness.replaceChildren(...data.facts.flatMap(([name, words]) => [h("dt", {}, name), h("dd", {}, words)]),
-      h("dt", {}, "at"), h("dd", {}, data.coordinates));
+    facts.replaceChildren(h("div", {class: "when"}, h("strong", {}, `Form ${data.number}`),
+      h("button", {type: "button", title: "Go there", "aria-label": `Go to step ${wholeNumber(data.step)}`, onclick: () => bus.goTo(nearest(bus.shared.steps, data.step))}, `step ${wholeNumber(data.step)}`),
+      h("span", {class: "quiet", title: "90 % interval of the time about which it turns"}, `90 %: ${wholeNumber(data.step_low)}–${wholeNumber(data.step_high)}`)));
+    sureness.replaceChildren(...data.facts.flatMap(([name, words, more]) => [h("dt", {title: more}, name), h("dd", {title: more}, h("span", {class: "less"}, words), h("span", {class: "more"}, more))]),
+      h("dt", {title: "Where it lies"}, data.components), h("dd", {}, ...data.coordinates.flatMap(words => [h("span", {class: "whole"}, words), " "])));
   };
 
   const writeTurns = () => {
@@ -146,7 +144,7 @@ function render({model, el}) {
       h("td", {}, row.target === null ? "" : tokenNode(row.target)),
       h("td", {class: "number"}, gainNode(row.gain)),
       ...row.guesses.map((guesses, k) => h("td", {class: table.columns[k].name === "path" ? "lesser" : ""},
-        ...guesses.map((guess, i) => { const node = guessNode(guess); if (i) node.classList.add("lesser"); return node; })))));
+        ...guesses.map((guess, i) => { const node = guessNode(guess); if (i) node.classList.add("lesser"); if (i > 1) node.classList.add("third"); return node; })))));
     return scrolling("Predictions of the next token", h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)));
   }
 
@@ -154,7 +152,7 @@ function render({model, el}) {
     return scrolling("Predicted values", h("table", {},
       h("thead", {}, h("tr", {}, h("th", {scope: "col"}, table.row_name), ...table.columns.map(column => { const th = heading(column); th.classList.add("number"); return th; }))),
       h("tbody", {}, ...table.rows.map((name, i) => h("tr", {}, h("th", {scope: "row"}, name),
-        ...table.values[i].map((value, k) => h("td", {class: `number ${table.columns[k].name === "path" ? "lesser" : ""}`}, value === null ? "–" : value.toFixed(3))))))));
+        ...table.values[i].map((value, k) => h("td", {class: `number ${table.columns[k].name === "path" ? "lesser" : ""}`}, value === null ? "–" : decimals(value, 3))))))));
   }
 
   function gridTables(table) {
@@ -163,7 +161,7 @@ function render({model, el}) {
     return h("div", {class: "grids"}, ...table.columns.map((column, k) => h("div", {title: column.hint, class: column.name === "path" ? "lesser" : ""},
       h("h4", {}, column.words, " ", h("small", {}, column.step === null ? "ideal" : `step ${wholeNumber(column.step)}`)),
       h("table", {"aria-label": `Outputs of ${column.words}`}, h("tbody", {}, ...table.grids[k].map((values, i) => h("tr", {}, h("th", {scope: "row"}, table.rows[i]),
-        ...values.map(value => { const td = h("td", {class: "number"}, value === null ? "–" : value.toFixed(2).replace("-", "−")); td.style.background = shade(value ?? 0); return td; }))))))));
+        ...values.map(value => { const td = h("td", {class: "number"}, value === null ? "–" : decimals(value, 2)); td.style.background = shade(value ?? 0); return td; }))))))));
   }
 
   const markToken = () => {
@@ -211,6 +209,7 @@ function render({model, el}) {
         const table = await pane.ask("lift", {form: data.form, prompt: text});
         if (number !== asked) return;
         answered = {key, table};
+        pane.body.scrollTop = Math.max(pane.body.scrollTop, parts.text.offsetTop);  // where it lies below
       } catch (error) {
         if (number !== asked) return;
         answer.replaceChildren();
@@ -248,6 +247,8 @@ function render({model, el}) {
     const none = data.form === null;
     for (const name of ["alpha", "text", "favours", "planes"]) parts[name].hidden = none;
     parts.walks.hidden = !data.walks;
+    card.classList.toggle("none", none);
+    sides[Number(none)].append(parts.walks);
     ask.hidden = !data.language;
     parts.favours.querySelector("h3").textContent = data.language ? "What it favours" : "Distance to ideal predictors (mean squared)";
     parts.favours.hidden = none || !data.lifted?.table;

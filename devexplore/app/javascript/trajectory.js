@@ -157,9 +157,18 @@ function render({model, el}) {
     pane.foot.textContent = data.caption;
     pane.foot.title = data.caption;
     bus.cusps = data.cusps;
+    // A click goes to the step; on a form, or a cusp or vertex within its interval, to the form's card as well, and on
+    // a turn that is no form to the reasons why.
     const jump = event => {
-      const step = event.points?.[0]?.customdata;
-      if (step !== undefined) bus.goTo(nearest(bus.shared.steps, step));
+      const point = event.points?.[0], step = point?.customdata;
+      if (step === undefined) return;
+      const patch = {step: bus.shared.steps[nearest(bus.shared.steps, step)]}, layer = point.data.meta?.layer;
+      const far = i => Math.abs(logStep(step) - logStep(data.forms[i].step));
+      const form = ["forms", "vertices"].includes(layer)
+        ? data.forms.map((_, i) => i).filter(i => data.forms[i].low <= step && step <= data.forms[i].high).sort((a, b) => far(a) - far(b))[0] : undefined;
+      if (form !== undefined) patch.form = form;
+      if (form !== undefined || layer === "forms") Object.assign(patch, {tab: "forms"}, bus.state.maximised === pane.name ? {maximised: ""} : {});
+      bus.set(patch);
     };
     for (const [i, figure] of figures.entries()) {
       const first = !figure.drawn;

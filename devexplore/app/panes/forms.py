@@ -23,6 +23,7 @@ from devexplore.views.form_facts import (
 )
 from devexplore.views.lifted_rows import distance_table, favours, text_table, value_table
 from devexplore.views.lifting import class_figure, distance_figure
+from devexplore.views.tokens import dimension_name
 
 TURN = ("turn_step", "turn_angle", "turn_residual", "turn_strength", "turn_p_value")
 
@@ -87,11 +88,15 @@ class FormsPane(Pane):
                 "favours": favours(reading),
                 **tall("figure", class_figure(reading, look.theme)),
             }
-        return {
+        shown = {
             "table": value_table(lifted, look.derived.probe, sequence),
             "distances": distance_table(distances),
-            **(tall("figure", distance_figure(distances, look.theme)) if distances.sizes["position"] > 1 else {}),
         }
+        if distances.sizes["position"] > 1:
+            name = dimension_name(look.derived.probe, "position")
+            words = "example in context" if name == "example" else f"{name}, in the order of the probe"
+            shown |= tall("figure", distance_figure(distances, look.theme, words))
+        return shown
 
     def code(self, look: Look) -> str:
         found = "forms = dx.find_forms(dx.essential_dynamics(run))"

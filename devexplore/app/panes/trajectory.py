@@ -8,7 +8,7 @@ from devexplore.app.components import Trajectory
 from devexplore.app.derived import MOST_COMPONENTS
 from devexplore.app.pane import Look, Pane, message
 from devexplore.views import trajectory as trajectory_view
-from devexplore.views.form_marks import any_form
+from devexplore.views.form_marks import any_form, form_spans
 from devexplore.views.trajectory_space import space
 
 LAYERS = ("circles", "evolute", "vertices", "forms", "raw")
@@ -44,6 +44,7 @@ class TrajectoryPane(Pane):
             "planes": [trajectory_view.plane(dynamics, name, stages, theme, show, forms) for name in names],
             "follow": trajectory_view.follow(dynamics, components),
             "cusps": trajectory_view.cusp_steps(dynamics, forms, components),
+            "forms": form_spans(look.found_forms()[0]),
             "caption": trajectory_view.caption(dynamics, conclusion, components),
             "components": list(components),
             "most": min(MOST_COMPONENTS, len(dynamics["step"]) - 1),
