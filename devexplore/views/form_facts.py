@@ -30,7 +30,7 @@ def form_facts(forms: xr.Dataset, form: int) -> dict[str, Any]:
         "facts": [
             (
                 f"p = {one['p_value']:.2g}",
-                f"{count or 'none'} of {walks} random walks match it",
+                f"{count} of {walks} random walks match it",
                 f"{count or 'none'} of {walks} random walks with the steps and the noise of this run "
                 f"{'have' if count > 1 else 'has'} a form as strong",
             ),
@@ -57,7 +57,7 @@ def form_facts(forms: xr.Dataset, form: int) -> dict[str, Any]:
 
 
 def _signed(value: float) -> str:
-    words = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+    words = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2g}"
     return words.replace("-", "−")
 
 
@@ -120,9 +120,10 @@ def walks_chart(forms: xr.Dataset, theme: Theme) -> dict[str, Any]:
 
 def tall(name: str, figure: go.Figure, top: int | None = None) -> dict[str, Any]:
     """A figure as wide as its place and without a title (the page has a heading), and its height."""
-    height = figure.layout.height
-    figure.update_layout(title=None, width=None, height=None)
+    layout: Any = figure.layout
+    height = layout.height
     if top is not None:
-        height -= figure.layout.margin.t - top
-        figure.layout.margin.t = top
+        height += top - layout.margin.t
+        layout.margin.t = top
+    figure.update_layout(title=None, width=None, height=None)
     return {name: figure, f"{name}_height": height}

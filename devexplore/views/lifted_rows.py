@@ -47,8 +47,8 @@ def prediction_rows(
     """One text, one row a position: ``place``; the end of the text read so far, ``before`` and ``last``; the
     true next token ``target`` (None at the end); ``gain``, the log-probability that the form gives it less
     that of ``reference``, in nats (None where there is none); ``guesses``, of each predictor: the ``top``
-    most probable tokens of the form, ``others`` of each other. Places behind the end of a shorter text are left
-    out; ``positions`` keeps to some of them.
+    most probable tokens of the form, ``others`` of each other. Places behind the end of a shorter text are
+    left out; ``positions`` keeps to some of them.
     """
     here = lifted.isel(sequence=sequence)
     places = here["position"].values if positions is None else np.asarray(positions)

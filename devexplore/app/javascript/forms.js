@@ -209,7 +209,7 @@ function render({model, el}) {
         const table = await pane.ask("lift", {form: data.form, prompt: text});
         if (number !== asked) return;
         answered = {key, table};
-        pane.body.scrollTop = Math.max(pane.body.scrollTop, parts.text.offsetTop);  // where it lies below
+        pane.body.scrollTop = Math.max(pane.body.scrollTop, parts.text.offsetTop - 6);  // where it lies below
       } catch (error) {
         if (number !== asked) return;
         answer.replaceChildren();
@@ -250,6 +250,7 @@ function render({model, el}) {
     card.classList.toggle("none", none);
     sides[Number(none)].append(parts.walks);
     ask.hidden = !data.language;
+    parts.text.classList.toggle("asks", data.language);
     parts.favours.querySelector("h3").textContent = data.language ? "What it favours" : "Distance to ideal predictors (mean squared)";
     parts.favours.hidden = none || !data.lifted?.table;
     if (!none) {
