@@ -87,6 +87,13 @@ class Forms(Viewer):
     _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "forms")]
 
 
+class Behaviour(Viewer):
+    """The metrics as small panels."""
+
+    _esm = script("bus", "pane", "figure", "behaviour")
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "behaviour")]
+
+
 class Shell(JSComponent):
     """Header, player, help and the grid that holds the panes."""
 

@@ -24,6 +24,7 @@ from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.form_readings import FormReading, read_form
 from devexplore.analysis.forms import find_forms
 from devexplore.analysis.ideal_losses import ideal_losses
+from devexplore.analysis.metric_intervals import metric_intervals
 from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
@@ -32,6 +33,7 @@ from devexplore.measure import ensure_outputs
 from devexplore.measure.lift import lift
 from devexplore.measure.own_text import token_losses
 from devexplore.run import Run, open_run
+from devexplore.views.metric_panels import quotients
 
 USUAL_COMPONENTS, MOST_COMPONENTS = 4, 8
 """Components that are computed at first, and when one beyond them is asked for."""
@@ -163,6 +165,18 @@ class DerivedRun:
     def stages(self) -> Job:
         """Stages of the LLC curve (of the loss where there is no LLC: then of no type); None with neither."""
         return self._job("stages", self._find_stages)
+
+    @property
+    def metric_intervals(self) -> Job:
+        """Intervals of the metrics, by name; none where they were not measured on groups of samples."""
+
+        def work(_: Progress) -> dict[str, xr.Dataset]:
+            metrics, blocks = self.metrics, self.group(schema.METRIC_BLOCKS)
+            if metrics is None or blocks is None:
+                return {}
+            return metric_intervals(metrics, blocks, quotients(self.run.system))
+
+        return self._job("metric intervals", work)
 
     @property
     def dynamics(self) -> Job:

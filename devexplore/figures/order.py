@@ -9,11 +9,11 @@ from devexplore.analysis.agreement import agreement as find_agreement
 from devexplore.analysis.developments import developments as find_developments
 from devexplore.arguments import as_runs
 from devexplore.figures.gather import staged
-from devexplore.figures.metric_panels import metric_titles
 from devexplore.run import Run
 from devexplore.schema import METRIC_BLOCKS
 from devexplore.views.agreement_chart import agreement_chart
 from devexplore.views.development_chart import development_chart
+from devexplore.views.metric_panels import metric_titles
 from devexplore.views.style import ThemeName
 
 

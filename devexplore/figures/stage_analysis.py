@@ -3,10 +3,11 @@
 import xarray as xr
 from plotly.graph_objects import Figure
 
+from devexplore.analysis.metric_intervals import metric_intervals
 from devexplore.figures.gather import loaded, metrics_of, staged
-from devexplore.figures.metric_panels import MetricPanel, drawn, panels_of
 from devexplore.run import Run
 from devexplore.schema import METRIC_BLOCKS
+from devexplore.views.metric_panels import MetricPanel, drawn, panels_of, quotients
 from devexplore.views.panels import panel_grid
 from devexplore.views.style import ThemeName
 
@@ -27,7 +28,8 @@ def stage_analysis(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeNa
     blocks = loaded(run, METRIC_BLOCKS)
     found = staged(run, stages, theme)
     wanted: list[MetricPanel] = panels_of(run.system, metrics)
-    panels = [drawn(one, metrics, blocks, run.remedy("metrics"), found.theme) for one in wanted]
+    intervals = {} if blocks is None else metric_intervals(metrics, blocks, quotients(run.system))
+    panels = [drawn(one, metrics, intervals, run.remedy("metrics"), found.theme) for one in wanted]
     bands = "" if blocks is None else "Bands: 90 % of a bootstrap over groups of held-out samples."
     return panel_grid(
         panels,

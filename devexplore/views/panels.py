@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,7 +11,7 @@ import xarray as xr
 from devexplore.views.axes import axis, log_step, padded, step_ticks
 from devexplore.views.labels import spread_apart
 from devexplore.views.rows import Row
-from devexplore.views.sheet import WIDTH, Box, foot_height, place, reference, sheet, write
+from devexplore.views.sheet import WIDTH, Box, foot_height, place, reference, sheet
 from devexplore.views.sheet import foot as write_foot
 from devexplore.views.stage_bands import band_names, band_trace, boundary_lines, boundary_traces
 from devexplore.views.stages import StageMark
@@ -188,10 +188,12 @@ def draw_panel(
             {**name, "xref": reference("x", number), "yref": f"{reference('y', number)} domain"}
         )
     unit = f" <span style='color:{theme.muted}'>({panel.unit})</span>" if panel.unit else ""
-    write(figure, f"<b>{panel.title}</b>{unit}", box.left - 2, box.top - 18, theme.ink, 12, yanchor="bottom")
+    _write_inside(figure, f"<b>{panel.title}</b>{unit}", number, (0, 1), theme.ink, 12, yanchor="bottom",
+        xanchor="left", xshift=-2, yshift=18)  # fmt: skip
     _write_labels(figure, panel, box, number)
     if panel.message:
-        _write_message(figure, panel.message, box, theme)
+        lines = wrap(panel.message, max(12, letters))
+        _write_inside(figure, "<br>".join(lines), number, (0.5, 0.5), theme.muted, align="center")
 
 
 def _write_labels(figure: go.Figure, panel: Panel, box: Box, number: int) -> None:
@@ -202,32 +204,30 @@ def _write_labels(figure: go.Figure, panel: Panel, box: Box, number: int) -> Non
     apart = spread_apart(pixels, 1.15 * SIZES["small"])
     apart -= max(0.0, float(apart.max()) - box.height)
     for label, at in zip(panel.labels, apart, strict=True):
-        figure.add_annotation(
-            text=label.text,
-            x=1,
-            y=0,
-            xref=f"{reference('x', number)} domain",
-            yref=f"{reference('y', number)} domain",
-            xanchor="left",
-            yanchor="middle",
-            xshift=4,
-            yshift=float(at),
-            showarrow=False,
-            font={"size": SIZES["small"], "color": label.colour},
+        _write_inside(
+            figure, label.text, number, (1, 0), label.colour, xanchor="left", xshift=4, yshift=float(at)
         )
 
 
-def _write_message(figure: go.Figure, message: str, box: Box, theme: Theme) -> None:
-    lines = wrap(message, max(12, int(box.width / (_LETTER * SIZES["small"]))))
-    write(
-        figure,
-        "<br>".join(lines),
-        box.left + box.width / 2,
-        box.top + box.height / 2,
-        theme.muted,
-        xanchor="center",
-        yanchor="middle",
-        align="center",
+def _write_inside(
+    figure: go.Figure,
+    words: str,
+    number: int,
+    at: tuple[float, float],
+    colour: str,
+    size: float = SIZES["small"],
+    **more: Any,
+) -> None:
+    """Words at a place given in shares of a panel's axes: they stay with it wherever it is moved."""
+    figure.add_annotation(
+        text=words,
+        x=at[0],
+        y=at[1],
+        xref=f"{reference('x', number)} domain",
+        yref=f"{reference('y', number)} domain",
+        showarrow=False,
+        font={"size": size, "color": colour},
+        **({"xanchor": "center", "yanchor": "middle"} | more),
     )
 
 

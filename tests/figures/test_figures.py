@@ -8,7 +8,7 @@ import pytest
 
 import devexplore as dx
 from devexplore.errors import InvalidSpec, NotMeasured
-from devexplore.figures.metric_panels import metric_titles
+from devexplore.views.metric_panels import metric_titles
 
 SYSTEMS = ("language", "regression", "superposition", "deep_linear")
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from devexplore.app.pane import Pane
+from devexplore.app.panes.behaviour import BehaviourPane
 from devexplore.app.panes.forms import FormsPane
 from devexplore.app.panes.timeline import TimelinePane
 from devexplore.app.panes.tokens import TokensPane
@@ -13,6 +14,7 @@ PANES: Final[dict[str, Pane]] = {
     "trajectory": TrajectoryPane(),
     "tokens": TokensPane(),
     "forms": FormsPane(),
+    "behaviour": BehaviourPane(),
 }
 
 ALWAYS: Final = ("timeline", "trajectory")

@@ -1,12 +1,12 @@
 """Which metrics stand in which panel of a stage analysis, and how their parts are told apart."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from devexplore.analysis.block_intervals import block_intervals
 from devexplore.schema import METRICS, STEP, TABLE
 from devexplore.views.panels import Curve, Panel, curve_panel
 from devexplore.views.parts import by_part, part_names, ramp
@@ -16,6 +16,8 @@ from devexplore.views.style import Theme
 Parts = Literal["each", "ordered", "strongest"]
 """How parts of a metric are drawn: each in a colour of its own; from early to late as a ramp; or the two
 that change most, the others grey."""
+
+_PAIR: Final = re.compile(r"(\d+\.\d+)→(\d+\.\d+)")
 
 _STRONGEST: Final = 2
 _LABELLED: Final = 6
@@ -94,6 +96,23 @@ def panels_of(system: str, metrics: xr.Dataset) -> list[MetricPanel]:
     return list(_OF_SYSTEM[system])
 
 
+def quotients(system: str) -> dict[str, str]:
+    """The metrics of a system that are drawn as a multiple of another, and which other."""
+    return {str(one.names): one.over for one in _OF_SYSTEM.get(system, ()) if one.over}
+
+
+def is_there(wanted: MetricPanel, metrics: xr.Dataset) -> bool:
+    """Whether the metrics hold what the panel draws, or at least one of its curves."""
+    names = [wanted.names] if isinstance(wanted.names, str) else list(wanted.names)
+    return any(name in metrics for name in names) and (not wanted.over or wanted.over in metrics)
+
+
+def owners(curve: str) -> list[str]:
+    """The parts that a curve belongs to: itself, and of a pair of heads (``1.3→2.2``) both."""
+    pair = _PAIR.fullmatch(curve)
+    return [curve] if pair is None else [curve, *("L{} H{}".format(*end.split(".")) for end in pair.groups())]
+
+
 def metric_titles(system: str) -> dict[str, str]:
     """What the metrics of a system are called over their panels."""
     titles: dict[str, str] = {}
@@ -106,22 +125,23 @@ def metric_titles(system: str) -> dict[str, str]:
 
 
 def drawn(
-    wanted: MetricPanel, metrics: xr.Dataset, blocks: xr.Dataset | None, remedy: str, theme: Theme
+    wanted: MetricPanel,
+    metrics: xr.Dataset,
+    intervals: Mapping[str, xr.Dataset],
+    remedy: str,
+    theme: Theme,
 ) -> Panel:
-    """The panel with its curves; where the run has none of them, a panel that says so."""
+    """The panel with its curves and their intervals (``analysis.metric_intervals``), where there are any;
+    where the run has none of the curves, a panel that says so."""
     named = {wanted.names: ""} if isinstance(wanted.names, str) else wanted.names
     held = {name: words for name, words in named.items() if name in metrics}
-    if not held or (wanted.over and wanted.over not in metrics):
+    if not is_there(wanted, metrics):
         missing = ", ".join(named)
         return Panel(wanted.title, "", message=f"no {missing} in the group {METRICS}; {remedy}")
     curves: list[Curve] = []
     for place, (name, words) in enumerate(held.items()):
-        values = metrics[name]
-        bands = None if blocks is None else blocks.get(name)
-        if wanted.over:
-            values = values / metrics[wanted.over]
-            bands = None if bands is None else bands / metrics[wanted.over]
-        interval = None if bands is None else block_intervals(values, bands)
+        values = metrics[name] / metrics[wanted.over] if wanted.over else metrics[name]
+        interval = intervals.get(name)
         if values.ndim == 1:
             curves.append(_curve(values, interval, words, _distinct(place, len(held), theme)))
         else:
