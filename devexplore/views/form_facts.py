@@ -6,9 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from devexplore.analysis.form_readings import FormReading
 from devexplore.views.form_marks import is_form, reason
 from devexplore.views.forms import agreement_figure, null_figure
-from devexplore.views.lifting import weights_figure
+from devexplore.views.lifting import class_figure, weights_figure
 from devexplore.views.style import Theme
 
 MOST_TURNS: Final = 8
@@ -115,7 +116,18 @@ def walks_chart(forms: xr.Dataset, theme: Theme) -> dict[str, Any]:
         return {}
     figure = null_figure(forms, theme)
     figure.update_layout(legend={"y": 1, "x": 0, "xref": "container"})  # in a narrow place it has four lines
+    title = f"share of the whole turning (dashed: p = {forms.attrs['max_p']:g})"
+    figure.update_xaxes(title={"text": title}, row=2, col=1)
     return tall("walks", figure, 84)
+
+
+def classes_chart(reading: FormReading, theme: Theme) -> dict[str, Any]:
+    """What the form favours, by class."""
+    figure = class_figure(reading, theme)
+    titles = ("change of probability<br>(points)", "of log p of the true<br>token (nats)")
+    for column, title in enumerate(titles):
+        figure.update_xaxes(title={"text": title}, nticks=4, tickangle=0, row=1, col=column + 1)
+    return tall("figure", figure, 64)
 
 
 def tall(name: str, figure: go.Figure, top: int | None = None) -> dict[str, Any]:

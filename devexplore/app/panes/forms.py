@@ -13,6 +13,7 @@ from devexplore.measure.lift import lift
 from devexplore.schema import NEAREST, PATH
 from devexplore.views.form_card import sentence
 from devexplore.views.form_facts import (
+    classes_chart,
     form_facts,
     planes_chart,
     sought,
@@ -22,7 +23,7 @@ from devexplore.views.form_facts import (
     weights_chart,
 )
 from devexplore.views.lifted_rows import distance_table, favours, text_table, value_table
-from devexplore.views.lifting import class_figure, distance_figure
+from devexplore.views.lifting import distance_figure
 from devexplore.views.tokens import dimension_name
 
 TURN = ("turn_step", "turn_angle", "turn_residual", "turn_strength", "turn_p_value")
@@ -86,7 +87,7 @@ class FormsPane(Pane):
                 "table": text_table(lifted, sequence, reading.reference),
                 "sentence": sentence(reading),
                 "favours": favours(reading),
-                **tall("figure", class_figure(reading, look.theme)),
+                **classes_chart(reading, look.theme),
             }
         shown = {
             "table": value_table(lifted, look.derived.probe, sequence),
