@@ -27,7 +27,7 @@ function buildRanking(pane, bus, open) {
   function show(answer, by) {
     note.hidden = true;
     const most = Math.max(...[...answer.improved, ...answer.worsened].map(row => Math.abs(row.change)), 1e-12);
-    const list = (title, rows, kind) => h("section", {"aria-label": title}, h("h3", {}, title),
+    const list = (title, rows, kind) => h("section", {"aria-label": title}, h("h3", {}, h("b", {}, title), ` loss ${kind} by (${answer.unit})`),
       rows.length ? h("ol", {}, ...rows.map(row => h("li", {}, line(row, most, kind, answer, by)))) : h("p", {class: "quiet"}, "none"));
     columns.replaceChildren(list("most improved", answer.improved, "fell"), list("most worsened", answer.worsened, "rose"));
   }

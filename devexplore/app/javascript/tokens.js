@@ -21,9 +21,14 @@ function render({model, el}) {
   const pager = h("span", {class: "pager"}, previous, chooser, next);
   const own = buildOwnText(bus);
   const ranked = select("Ranked by", [], value => bus.set({ranked_by: value}));
-  const by = h("span", {class: "by"}, "ranked by", ranked);
+  const by = h("span", {class: "by push"}, "ranked by", ranked);
   pane.controls.append(views, pager, own.node);
-  const legend = h("div", {class: "legend"});
+  const between = h("span", {class: "between"});
+  const ramp = {fell: h("span"), rose: h("span")};
+  ramp.node = h("span", {class: "scale push"}, ramp.fell, h("i", {class: "ramp", "aria-hidden": "true"}), ramp.rose);
+  const key = {then: h("span"), now: h("span")};
+  key.node = h("span", {class: "scale push"}, h("i", {class: "line-then", "aria-hidden": "true"}), key.then, h("i", {class: "line-now", "aria-hidden": "true"}), key.now);
+  const legend = h("div", {class: "legend"}, mode, between, custom, ramp.node, by, key.node);
   const view = h("div", {class: "view", tabindex: "0", role: "group", "aria-label": "Tokens; brackets [ and ] move the locked one"});
   const detail = h("div", {class: "detail"});
   const history = buildHistory(pane, bus), ideals = buildIdeals(bus);
@@ -62,26 +67,26 @@ function render({model, el}) {
     tell();
   }
 
-  // What is compared, and what the colours mean.
+  // What is compared, and what the colours mean. The controls stay where they are, so that they keep the focus.
   function explain() {
-    const [a, b, limit] = range();
+    const [a, b, limit] = range(), which = shown(), chosen = bus.state.change === "custom";
     const stage = bus.state.change === "stage" && bus.stage >= 0 ? `${bus.shared.stages[bus.stage].name}, ` : "";
-    const unit = data.unit.length < 6 ? ` ${data.unit}` : "";
-    const steps_ = bus.state.change === "custom" ? custom
-      : h("span", {class: "between"}, `${stage}step ${wholeNumber(steps[nearest(steps, a)])} → ${wholeNumber(steps[nearest(steps, b)])}`);
-    const key = (kind, words) => h("span", {class: "key"}, h("i", {class: kind, "aria-hidden": "true"}), words);
-    const right = {
-      text: () => [h("span", {class: "push"}, `fell ${shortNumber(limit)}`), h("i", {class: "ramp", "aria-hidden": "true"}), h("span", {}, `rose ${shortNumber(limit)}${unit}`)],
-      ranking: () => [h("span", {class: "push"}), by],
-      ideals: () => [h("span", {class: "push"}), key("line-then", `step ${wholeNumber(steps[nearest(steps, a)])}`), key("line-now", `now, step ${wholeNumber(steps[nearest(steps, bus.step)])}`)],
-    }[shown()]();
-    legend.title = shown() === "text" ? `Colours: change of loss, full at ±${shortNumber(limit)} ${data.unit}` : "";
-    if (!legend.contains(mode)) legend.replaceChildren(mode);
-    while (mode.nextSibling) mode.nextSibling.remove();
-    legend.append(steps_, ...right);
+    between.textContent = `${stage}step ${wholeNumber(steps[nearest(steps, a)])} → ${wholeNumber(steps[nearest(steps, b)])}`;
+    between.hidden = chosen;
+    custom.hidden = !chosen;
+    ramp.node.hidden = which !== "text";
+    ramp.node.title = `Full colour at a change of ±${shortNumber(limit)} ${data.unit}`;
+    ramp.fell.textContent = `fell ${shortNumber(limit)}`;
+    ramp.rose.textContent = `rose ${shortNumber(limit)}${data.unit.length < 6 ? ` ${data.unit}` : ""}`;
+    by.hidden = which !== "ranking";
+    key.node.hidden = which !== "ideals";
+    key.then.textContent = `step ${wholeNumber(steps[nearest(steps, a)])}`;
+    key.now.textContent = `now, step ${wholeNumber(steps[nearest(steps, bus.step)])}`;
   }
 
-  const locked = () => data && bus.state.token >= 0 && bus.state.token < cells.length ? bus.state.token : -1;
+  // Nothing is locked while another sequence is on its way.
+  const here = () => data.own || data.pages.findLast(([first]) => first <= bus.state.sequence)[0] === data.sequence;
+  const locked = () => data && here() && bus.state.token >= 0 && bus.state.token < cells.length ? bus.state.token : -1;
 
   // One line of values of the hovered item, else of the locked one, whose history stands below.
   function tell() {
@@ -207,7 +212,8 @@ function render({model, el}) {
     }
     if (!data) return;
     const staged = bus.shared.stages.length > 0;
-    mode.fill(MODES.filter(([value]) => value !== "stage" || staged), bus.state.change === "stage" && !staged ? "start" : bus.state.change);
+    if (mode.length !== MODES.length - !staged) mode.fill(MODES.filter(([value]) => value !== "stage" || staged));
+    mode.value = bus.state.change === "stage" && !staged ? "start" : bus.state.change;
     from.value = String(steps[nearest(steps, bus.state.change_from)]);
     to.value = String(bus.state.change_to < 0 ? steps.at(-1) : steps[nearest(steps, bus.state.change_to)]);
     const anew = ["payload", "progress", "token", "token_view"].some(name => changed.has(name));

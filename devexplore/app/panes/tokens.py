@@ -10,9 +10,9 @@ import xarray as xr
 from devexplore.analysis.labelled_losses import PLACE
 from devexplore.analysis.tokens import change_between
 from devexplore.app.components import Tokens
+from devexplore.app.derived import READ_ERRORS
 from devexplore.app.pane import Answer, Look, Pane, missing
 from devexplore.app.panes.token_answers import ranking, source_of, top
-from devexplore.errors import DevexploreError
 from devexplore.geometry import nearest_in_log_time
 from devexplore.views import tokens as tokens_view
 from devexplore.views.ideals import ideals_view
@@ -113,7 +113,7 @@ def _own_losses(look: Look) -> tuple[xr.Dataset | None, str]:
         return None, ""
     try:
         return look.result(look.derived.text_losses(text), "Losses of your text at every checkpoint"), ""
-    except DevexploreError as error:
+    except READ_ERRORS as error:
         return None, str(error)
 
 
