@@ -36,21 +36,33 @@ def derive(runs: Sequence[Run]) -> dict[str, DerivedRun]:
     return named
 
 
-def page(runs: Sequence[Run] | Mapping[str, DerivedRun]) -> pn.viewable.Viewable:
-    """One session's page. Its Selection comes from the address, where there is one."""
+def page(
+    runs: Sequence[Run] | Mapping[str, DerivedRun], start: Selection | None = None
+) -> pn.viewable.Viewable:
+    """One session's page. Its Selection comes from the address; where that has none, ``start`` is it."""
     pn.extension("plotly", notifications=False)
     derived = runs if isinstance(runs, Mapping) else derive(runs)
     location = pn.state.location
-    selection = Selection.from_query(location.search if location is not None else "")
+    query = location.search if location is not None else ""
+    selection = Selection.from_query(query or "")
+    if start is not None and not query:
+        selection.apply(start.state())
     return Session(derived, selection).shell
 
 
-def serve(runs: Sequence[Run], *, port: int = PORT, open_browser: bool = True, threaded: bool = False) -> Any:
+def serve(
+    runs: Sequence[Run],
+    *,
+    port: int = PORT,
+    open_browser: bool = True,
+    threaded: bool = False,
+    selection: Selection | None = None,
+) -> Any:
     """Serve the page on this machine and (by default) open the browser.
 
     ``port=0``, or a port that is taken, takes a free one. Blocks until interrupted, unless ``threaded``: then
-    the server's thread comes back (``.stop()`` ends it). Only this machine can reach the page: it binds
-    127.0.0.1 and accepts websockets from both loopback names.
+    the server's thread comes back (``.stop()`` ends it). ``selection`` is the view at an address without one.
+    Only this machine can reach the page: it binds 127.0.0.1 and accepts websockets from both loopback names.
     """
     derived = derive(runs)
     next(iter(derived.values())).start()  # while the browser opens
@@ -60,7 +72,7 @@ def serve(runs: Sequence[Run], *, port: int = PORT, open_browser: bool = True, t
         threading.Timer(0.8, webbrowser.open, [f"http://{ADDRESS}:{port}/"]).start()
 
     def session() -> pn.viewable.Viewable:
-        return page(derived)
+        return page(derived, selection)
 
     return pn.serve(
         {"/": session},

@@ -11,6 +11,8 @@ from devexplore.paths import is_there
 if TYPE_CHECKING:
     import xarray as xr
 
+    from devexplore.app.selection import Selection
+
 
 def add_commands(commands: Any) -> None:
     """Their options, on the subparsers of the command line."""
@@ -20,6 +22,12 @@ def add_commands(commands: Any) -> None:
     explore.add_argument("runs", nargs="*", metavar="RUN")
     explore.add_argument(
         "--port", type=int, default=5006, help="port on localhost (default 5006, or the next free one)"
+    )
+    explore.add_argument(
+        "--select",
+        type=Path,
+        metavar="FILE",
+        help="open the view that was saved from the page as FILE (.json)",
     )
     explore.add_argument("--no-browser", action="store_true", help="serve without opening the browser")
     explore.set_defaults(run_command=_explore)
@@ -56,7 +64,26 @@ def _explore(options: argparse.Namespace) -> None:
     )
     if not paths:
         raise RunNotFound("no bundled runs found; name a run folder: devexplore explore RUN")
-    serve([open_run(path) for path in paths], port=options.port, open_browser=not options.no_browser)
+    selection = None if options.select is None else saved_view(options.select)
+    serve(
+        [open_run(path) for path in paths],
+        port=options.port,
+        open_browser=not options.no_browser,
+        selection=selection,
+    )
+
+
+def saved_view(file: Path) -> "Selection":
+    from devexplore.app.selection import Selection
+
+    try:
+        return Selection.from_json(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InvalidSpec(f"--select {file}: not read ({error.strerror})") from error
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise InvalidSpec(
+            f"--select {file}: no view that the page saved ({error}); save one with the page's link button"
+        ) from error
 
 
 def _literature_order(name: str) -> int:

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devexplore.app.selection import Selection
+from devexplore.commands.look import saved_view
+from devexplore.errors import InvalidSpec
 
 STATES = st.fixed_dictionaries(
     {},
@@ -65,3 +67,25 @@ def test_one_patch_is_one_event():
     selection.param.watch(lambda *changes: events.append([c.name for c in changes]), ["step", "circles"])
     selection.apply({"step": 7, "circles": False})
     assert events == [["step", "circles"]]
+
+
+def test_a_view_saved_from_the_page_opens_and_what_is_none_is_refused(tmp_path):
+    file = tmp_path / "view.json"
+    file.write_text(Selection(step=40, tab="tokens", prompt="def f").to_json())
+    assert saved_view(file).state() == Selection(step=40, tab="tokens", prompt="def f").state()
+    for text in ("[1, 2]", "{", '"words"'):
+        file.write_text(text)
+        with pytest.raises(InvalidSpec, match="no view that the page saved"):
+            saved_view(file)
+    with pytest.raises(InvalidSpec, match="not read"):
+        saved_view(tmp_path / "missing.json")
+
+
+def test_texts_too_long_for_an_address_are_left_out_of_it_and_kept_in_the_file():
+    selection = Selection(prompt="x" * 500, text="short", components=[2, 3, 4], bandwidth=0.25, samples=2.5)
+    assert "prompt" not in selection.query()
+    again = Selection.from_query(selection.query()).state()
+    assert {name: again[name] for name in ("text", "components", "bandwidth", "samples")} == {
+        "text": "short", "components": [2, 3, 4], "bandwidth": 0.25, "samples": 2.5
+    }  # fmt: skip
+    assert Selection.from_json(selection.to_json()).prompt == "x" * 500

@@ -32,6 +32,13 @@ function render({model, el}) {
     h("dl", {}, ...KEYS.flatMap(([keys, what]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what)])),
     h("button", {type: "button", class: "plain", onclick: () => help.close()}, "Close"));
   const ask = h("button", {type: "button", class: "icon", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => help.showModal()}, "?");
+  const saved = () => JSON.stringify({version: JSON.parse(model.state).version, ...bus.state}, null, 1);
+  const link = h("button", {type: "button", class: "icon", "aria-label": "Copy the address of this view", title: "Copy the address of this view; with Shift: save it as a file for devexplore explore --select",
+    onclick: async event => {
+      if (event.shiftKey) { download(new Blob([saved()], {type: "application/json"}), "devexplore-view.json"); return; }
+      try { await toClipboard(location.href); link.textContent = "✓"; } catch { link.textContent = "×"; }
+      setTimeout(() => { link.textContent = "🔗\ufe0e"; }, 1200);
+    }}, "🔗\ufe0e");
   const back = h("button", {type: "button", class: "icon", "aria-label": "Take back", title: "Take back (Ctrl z)", onclick: () => bus.takeBack()}, "↶");
   const again = h("button", {type: "button", class: "icon", "aria-label": "Do again", title: "Do again (Ctrl Shift z)", onclick: () => bus.takeBack(false)}, "↷");
   bus.told = () => { back.disabled = !bus.done.length; again.disabled = !bus.undone.length; };
@@ -77,7 +84,7 @@ function render({model, el}) {
     if (panels.has(large) && large !== open()) bus.set({tab: large});
   };
   const root = h("div", {class: "theme page"},
-    h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, description, back, again, theme, ask),
+    h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, description, link, back, again, theme, ask),
     player.node, main, help);
   el.replaceChildren(root);
 
