@@ -101,6 +101,12 @@ def free_energy(
     return result
 
 
+def in_sight(energies: xr.Dataset) -> xr.Dataset:
+    """The numbers of samples that tell something: up to a hundred times the last crossing, at least 10⁴."""
+    upper = energies["crossing_upper"].where(np.isfinite(energies["crossing_n"]))
+    return energies.sel(n=slice(None, max(1e4, 100 * float(np.nan_to_num(upper.max())))))
+
+
 def _ends(run: "Run", stages: xr.Dataset | None) -> xr.Dataset:
     """What is known at the end of each stage."""
     require_run(run, " or a Dataset with loss, llc and llc_se over stage")

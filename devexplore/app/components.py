@@ -94,6 +94,13 @@ class Behaviour(Viewer):
     _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "behaviour")]
 
 
+class Landscape(Viewer):
+    """Wells, and how sure each is to be preferred, at a number of samples."""
+
+    _esm = script("bus", "pane", "figure", "landscape")
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "landscape")]
+
+
 class Shell(JSComponent):
     """Header, player, help and the grid that holds the panes."""
 

@@ -23,6 +23,7 @@ from devexplore.analysis.annotations import saved_boundaries
 from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.form_readings import FormReading, read_form
 from devexplore.analysis.forms import find_forms
+from devexplore.analysis.free_energy import free_energy, in_sight
 from devexplore.analysis.ideal_losses import ideal_losses
 from devexplore.analysis.metric_intervals import metric_intervals
 from devexplore.analysis.reference_distances import reference_distances
@@ -179,6 +180,15 @@ class DerivedRun:
         return self._job("metric intervals", work)
 
     @property
+    def free_energies(self) -> Job | None:
+        """Free energies of the stages, as far as n tells something; None until stages are found, and where
+        there are none."""
+        stages = self.stages.future
+        if not stages.done() or stages.exception() is not None or stages.result() is None:
+            return None
+        return self._job("free energies", lambda _: in_sight(free_energy(self.run, stages.result())))
+
+    @property
     def dynamics(self) -> Job:
         """Essential dynamics."""
         return self._job("dynamics", self._compute_dynamics)
@@ -280,6 +290,7 @@ class DerivedRun:
                 done = work(self, values)
             with self._lock:
                 self._jobs.pop("stages", None)
+                self._jobs.pop("free energies", None)
             return done
 
         return Job(change, self._pool)

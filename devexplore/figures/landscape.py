@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from plotly.graph_objects import Figure
 
-from devexplore.analysis.free_energy import free_energy
+from devexplore.analysis.free_energy import free_energy, in_sight
 from devexplore.arguments import require_run
 from devexplore.errors import NotMeasured
 from devexplore.figures.gather import staged
@@ -41,14 +41,8 @@ def landscape(
     found = staged(run, stages, theme)
     energies = free_energy(run, found.stages, n=n)
     if n is None:
-        energies = energies.sel(n=slice(None, _far_enough(energies)))
+        energies = in_sight(energies)
     if not np.isfinite(energies["free_energy"].values).any():
         why = "; ".join(str(words) for words in energies["why"].values if words)
         raise NotMeasured(f"{run.name}: no stage ends at a checkpoint with both loss and LLC ({why})")
     return landscape_figure(energies, found.marks, found.theme, f"Landscape of {run.name}", found.said)
-
-
-def _far_enough(energies: xr.Dataset) -> float:
-    """A hundred times the last crossing, at least 10⁴."""
-    upper = energies["crossing_upper"].where(np.isfinite(energies["crossing_n"]))
-    return max(1e4, 100 * float(np.nan_to_num(upper.max())))

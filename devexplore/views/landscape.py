@@ -10,7 +10,7 @@ import xarray as xr
 from devexplore.sampling.trust import TRUSTED
 from devexplore.views.axes import axis
 from devexplore.views.landscape_odds import crossing_bars, draw_odds, n_words, stage_names
-from devexplore.views.sheet import Box, foot, foot_height, place, sheet, size_of
+from devexplore.views.sheet import Box, alone, foot, foot_height, place, sheet, size_of
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
 from devexplore.views.trajectory_layers import apart, xyz
@@ -49,24 +49,10 @@ def landscape_figure(
     parts share a well. Walls and ridges are drawn between them, not measured. A stage without an LLC has no
     well, and the foot says why.
     """
-    known = np.flatnonzero(np.isfinite(energies["free_energy"].isel(n=0).values))
-    shown, marks = energies.isel(stage=known), [stages[i] for i in known.tolist()]
-    wells = same_wells(shown["free_energy"].transpose("stage", "n").values)
-    loss = str(energies.attrs.get("loss", "loss"))
-    words = [
-        _FOOT.format(
-            bars=_BARS if crossing_bars(shown) else "",
-            loss=_LOSSES.get(loss, f"the {loss.replace('_', ' ')}"),
-        ),
-        *_crossings(shown, marks, wells),
-    ]
-    words += [
-        f"{stages[i].name} has no well ({_why(energies, i)})." for i in range(len(stages)) if i not in known
-    ]
-    text = "\n".join(words)
+    shown, marks, wells = _wells(energies, stages)
+    text = landscape_words(energies, stages)
     figure = sheet(500 + foot_height(text), theme, title, said)
-    stops = np.unique(np.linspace(0, shown.sizes["n"] - 1, _STOPS).round().astype(int))
-    active = _first_stop(shown, stops)
+    stops, active = slider_stops(shown)
     frames = [_moving(shown.isel(n=at), marks, wells, theme) for at in stops.tolist()]
     draw_odds(figure, shown, marks, theme)
     still = len(tuple(figure.data))
@@ -84,6 +70,61 @@ def landscape_figure(
     figure.update_layout(sliders=[_slider(steps, active, figure, theme)])
     foot(figure, text, theme)
     return figure
+
+
+def landscape_words(energies: xr.Dataset, stages: Sequence[StageMark]) -> str:
+    """What a landscape says under itself: what is measured in it, and what it cannot show; a few lines."""
+    shown, marks, wells = _wells(energies, stages)
+    loss = str(energies.attrs.get("loss", "loss"))
+    words = [
+        _FOOT.format(
+            bars=_BARS if crossing_bars(shown) else "",
+            loss=_LOSSES.get(loss, f"the {loss.replace('_', ' ')}"),
+        ),
+        *_crossings(shown, marks, wells),
+    ]
+    known = np.isfinite(energies["free_energy"].isel(n=0).values)
+    words += [
+        f"{mark.name} has no well ({_why(energies, i)})." for i, mark in enumerate(stages) if not known[i]
+    ]
+    return "\n".join(words)
+
+
+def landscape_parts(
+    energies: xr.Dataset, stages: Sequence[StageMark], theme: Theme
+) -> tuple[go.Figure, go.Figure, list[dict[str, Any]], list[int]]:
+    """The wells and the probabilities as figures of their own, without a slider: beside them what
+    each stop of ``slider_stops`` changes in the wells, and the traces that it changes."""
+    shown, marks, wells = _wells(energies, stages)
+    stops, active = slider_stops(shown)
+    frames = [_moving(shown.isel(n=at), marks, wells, theme)[:-1] for at in stops.tolist()]
+    both = sheet(500, theme)
+    draw_odds(both, shown, marks, theme)
+    both.add_traces(frames[active])
+    _ground_axes(both, shown, [mark.colour for mark in marks], theme)
+    ground_figure, odds = alone(both, 1, theme), alone(both, 2, theme)
+    ground_figure.update_yaxes(title_text="F − F<sub>min</sub> (no unit)")
+    bottoms = next(trace for trace in ground_figure.select_traces() if trace.meta["layer"] == "wells")
+    bottoms.update(textposition=_sides(np.asarray(bottoms.x)))
+    moving = list(range(len(frames[active])))
+    return ground_figure, odds, [_heights(frame) for frame in frames], moving
+
+
+def slider_stops(energies: xr.Dataset) -> tuple[np.ndarray, int]:
+    """The places in n at which a slider stops, and the stop at which it stands first."""
+    shown = energies.isel(stage=np.isfinite(energies["free_energy"].isel(n=0).values))
+    stops = np.unique(np.linspace(0, shown.sizes["n"] - 1, _STOPS).round().astype(int))
+    return stops, _first_stop(shown, stops)
+
+
+def _wells(
+    energies: xr.Dataset, stages: Sequence[StageMark]
+) -> tuple[xr.Dataset, list[StageMark], list[list[int]]]:
+    """The stages whose free energy is known, with their marks, and which of them share a well."""
+    known = np.flatnonzero(np.isfinite(energies["free_energy"].isel(n=0).values))
+    shown = energies.isel(stage=known)
+    wells = same_wells(shown["free_energy"].transpose("stage", "n").values)
+    return shown, [stages[i] for i in known.tolist()], wells
 
 
 def _above(lowest: float) -> str:
@@ -165,6 +206,25 @@ def _restyled(frame: Sequence[go.Scatter]) -> dict[str, Any]:
         "text": [None if trace.text is None else list(trace.text) for trace in frame],
         "customdata": [None if trace.customdata is None else list(trace.customdata) for trace in frame],
     }
+
+
+def _sides(places: np.ndarray) -> list[str]:
+    """Where the words of each well stand below it: away from a near neighbour."""
+    near = 0.2 * float(np.ptp(places))
+    return [
+        "bottom right"
+        if ((at - places > 0) & (at - places < near)).any()
+        else "bottom left"
+        if ((places - at > 0) & (places - at < near)).any()
+        else "bottom center"
+        for at in places
+    ]
+
+
+def _heights(frame: Sequence[go.Scatter]) -> dict[str, Any]:
+    """What n changes in the wells: heights and words; their places stay."""
+    changed = {name: _restyled(frame)[name] for name in ("text", "customdata")}
+    return changed | {"y": [np.asarray(trace.y, dtype=np.float32) for trace in frame]}
 
 
 def _ground_axes(figure: go.Figure, shown: xr.Dataset, colours: list[str], theme: Theme) -> None:

@@ -123,3 +123,23 @@ def inset(figure: go.Figure, single: go.Figure, box: Box, number: int) -> None:
     traces: Any = single["data"]
     for trace in traces:
         figure.add_trace(trace.update(xaxis=f"x{number}", yaxis=f"y{number}"))
+
+
+def alone(figure: go.Figure, number: int, theme: Theme) -> go.Figure:
+    """The plot on the axes x<number> and y<number> of a sheet as a figure of its own, of no fixed size."""
+    layout: Any = figure["layout"]
+    traces: Any = figure["data"]
+    own = reference("x", number)
+    shown = [trace for trace in traces if (trace.xaxis or "x") in (own, f"x{number}")]
+    single = go.Figure(layout=base_layout(theme, hovermode="closest", dragmode=False))
+    single.add_traces([type(trace)(trace).update(xaxis="x", yaxis="y") for trace in shown])
+    xaxis, yaxis = (layout[f"{letter}axis{number}"].to_plotly_json() for letter in "xy")
+    single.update_layout(
+        xaxis=xaxis | {"domain": [0, 1], "anchor": "y", "fixedrange": True},
+        yaxis=yaxis | {"domain": [0, 1], "anchor": "x", "fixedrange": True},
+        margin={"l": 40, "r": 12, "t": 8, "b": 36},
+    )
+    for words in layout.annotations:
+        if words.xref == own:
+            single.add_annotation(words.to_plotly_json() | {"xref": "x", "yref": "y"})
+    return single

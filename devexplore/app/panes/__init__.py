@@ -5,6 +5,7 @@ from typing import Final
 from devexplore.app.pane import Pane
 from devexplore.app.panes.behaviour import BehaviourPane
 from devexplore.app.panes.forms import FormsPane
+from devexplore.app.panes.landscape import LandscapePane
 from devexplore.app.panes.timeline import TimelinePane
 from devexplore.app.panes.tokens import TokensPane
 from devexplore.app.panes.trajectory import TrajectoryPane
@@ -15,6 +16,7 @@ PANES: Final[dict[str, Pane]] = {
     "tokens": TokensPane(),
     "forms": FormsPane(),
     "behaviour": BehaviourPane(),
+    "landscape": LandscapePane(),
 }
 
 ALWAYS: Final = ("timeline", "trajectory")
