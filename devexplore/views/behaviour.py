@@ -15,6 +15,9 @@ CELL: Final = {"wide": 262, "most": 4, "left": 44, "right": 84, "above": 40, "hi
 """Of one panel, in pixels: the least width, how many stand side by side at most, the room around the axes and
 the height of these. The page lays the panels out by it."""
 
+_TITLE_LETTERS: Final = 32
+"""Letters of a title with its unit that fit over the narrowest panel."""
+
 
 def metric_grid(
     panels: Sequence[Panel], stages: Sequence[StageMark], last_step: float, theme: Theme
@@ -29,6 +32,8 @@ def metric_grid(
             1.1 * CELL["wide"] - CELL["left"] - CELL["right"],
             CELL["high"],
         )
+        if len(panel.title) + len(panel.unit) > _TITLE_LETTERS:
+            panel = panel._replace(unit="")  # it would run into the next panel's title
         draw_panel(figure, panel, box, i + 1, stages, last_step, theme)
     figure.update_layout(width=None, height=None, dragmode=False, paper_bgcolor="rgba(0,0,0,0)")
     figure.update_xaxes(title=None, fixedrange=True)
