@@ -14,7 +14,7 @@ _GRID = 256
 _DRAWS = 1000
 _ROUGHNESS = 1.5
 """Order of the Matérn kernel: the curve's bend may jump, as it does where one stage ends and another begins.
-With the smoother order 5/2, intervals of planted turns hold them in 74 % where 90 % is said, here in 88 %."""
+With the smoother order 5/2, intervals of planted turns hold them in 74 % where 90 % is said, here in 89 %."""
 
 
 class NoisyCurve(NamedTuple):

@@ -244,7 +244,7 @@ def test_a_locked_token_keeps_its_history_while_scrubbing(visit):
 
 def test_runs_without_text_show_a_labelled_grid(visit):
     page = visit("?run=lines")
-    assert page.locator("thead th").all_inner_texts() == [str(i) for i in range(1, 9)]
+    assert page.locator("thead th").all_inner_texts() == [str(place) for place in range(1, 9)]
     assert page.locator("tbody th").first.inner_text() == "mean of 60"
     assert page.errors == []
 
