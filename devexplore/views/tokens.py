@@ -47,7 +47,7 @@ def text_view(losses: xr.Dataset, probe: xr.Dataset, sequence: int) -> dict[str,
         "pages": [
             [i, f"text {i + 1} of {losses.sizes['sequence']}"] for i in range(losses.sizes["sequence"])
         ],
-        "note": "Each token is coloured by the loss of predicting it from the text before it.",
+        "note": "Coloured by the loss of predicting each token.",
     }
 
 
@@ -65,7 +65,7 @@ def own_text_view(losses: xr.Dataset) -> dict[str, Any]:
         "unit": here.attrs.get("units", "nats"),
         "sequence": 0,
         "pages": [[0, "own text"]],
-        "note": "Your text: each token is coloured by the loss of predicting it from the text before it.",
+        "note": "Your text, coloured by the loss of predicting each token.",
     }
 
 

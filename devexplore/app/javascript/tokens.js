@@ -94,7 +94,7 @@ function render({model, el}) {
     cells.forEach((cell, i) => cell.classList.toggle("locked", i === locked()));
     detail.hidden = shown() !== "text";
     if (item < 0 || item >= cells.length) {
-      detail.replaceChildren(h("span", {class: "hint"}, `${data?.note ?? ""} Hover for values, click to lock one.`));
+      detail.replaceChildren(h("span", {class: "hint"}, `${data?.note ?? ""} Hover for values, click to lock.`));
       detail.title = data?.note ?? "";
       return;
     }
