@@ -29,6 +29,8 @@ _OF_THE_PAGE = frozenset(
         "theme",
         "tab",
         "maximised",
+        "columns",
+        "rows",
     )
 )
 """Stays when another run is chosen."""
@@ -58,6 +60,8 @@ class Selection(param.Parameterized):
     speed = param.Selector(default=8, objects=[2, 4, 8, 16, 32], doc="Checkpoints a second while playing.")
     tab = param.String("", doc="Which of the panes that share a place is open; empty: the first.")
     maximised = param.String("", doc="The pane that has the whole page; empty: none.")
+    columns = param.Number(43.0, bounds=(20, 80), doc="Width of the left side, in percent.")
+    rows = param.Number(50.0, bounds=(20, 80), doc="Height of the timeline, in percent.")
     form = param.Integer(-1, bounds=(-1, None), doc="Number of the form that is read; −1: none.")
     prompt = param.String("", doc="Text of the user's own that forms are lifted to.")
     text = param.String("", doc="Text of the user's own whose losses are read; empty: the probe.")
