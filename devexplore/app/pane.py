@@ -1,6 +1,6 @@
 """What every pane is made of: what it draws, when Python must draw it anew, what it answers when asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -108,6 +108,15 @@ class Pane:
     def table(self, look: Look) -> pd.DataFrame | None:
         """What is shown, as a table to take away."""
         return None
+
+    def kept(self, look: Look) -> Iterable[list[dict[str, Any]]]:
+        """What a report keeps beside the view it opens with: values of ``follows``, those together that are
+        drawn alike."""
+        return ()
+
+    def kept_answers(self, look: Look) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Questions whose answers a report keeps, with their values."""
+        return [("table", {})]
 
 
 def message(title: str, text: str, command: str = "") -> dict[str, Any]:

@@ -67,6 +67,16 @@ class Session:
         """The chosen run."""
         return self._look.derived
 
+    @property
+    def look(self) -> Look:
+        """What the panes look at."""
+        return self._look
+
+    @property
+    def awaited(self) -> set[Job]:
+        """What is being computed for what is drawn; empty once nothing more will come by itself."""
+        return {job for jobs in self._awaited.values() for job in jobs}
+
     def show_run(self) -> None:
         """Start what takes long for the chosen run, and fill all that is seen of it."""
         self.derived.start()

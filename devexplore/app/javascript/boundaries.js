@@ -49,7 +49,7 @@ function editBoundaries(pane, bus, host, figure, complain) {
   popover.addEventListener("keydown", event => { if (event.key === "Escape") { popover.hidden = true; event.stopPropagation(); } });
   popover.addEventListener("pointerdown", event => event.stopPropagation());
   const buildHandles = () => {
-    handles.replaceChildren(...(edit?.steps ?? []).map((step, i) => {
+    handles.replaceChildren(...(bus.still ? [] : edit?.steps ?? []).map((step, i) => {
       const handle = h("button", {type: "button", class: `handle ${edit.origins[i]}`, "aria-label": `Boundary at step ${wholeNumber(step)}: name, move or remove`,
         title: "Drag to move, press to name or remove"});
       let to = null;

@@ -85,6 +85,9 @@ class Bus {
     return () => this.listeners.delete(listener);
   }
 
+  // Whether a view with these values can be shown: in a saved page only what the file holds.
+  holds() { return true; }
+
   get ready() { return Boolean(this.shared.steps?.length) && "step" in this.state; }
 
   // The checkpoint shown: the one nearest to the Selection's step, where -1 means the last.

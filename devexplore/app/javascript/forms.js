@@ -48,6 +48,7 @@ function render({model, el}) {
     placeholder: "Lift it to a text of your own (Enter)"});
   const send = h("button", {type: "submit"}, "Lift");
   const ask = h("form", {class: "ask"}, prompt, send);
+  restWhereSaved(bus, prompt, send);
   const bar = h("div", {class: "bar"});
   const state = h("div", {class: "state", role: "status"});
   const answer = h("div", {class: "answer"});

@@ -11,6 +11,7 @@ function buildOwnText(bus) {
     onclick: () => window.hidden ? open() : close()}, "own text…");
   const back = h("button", {type: "button", class: "icon", "aria-label": "Back to the probe", title: "Back to the probe", onclick: () => bus.set({text: "", token: -1})}, "×");
   const node = h("span", {class: "own"}, opener, back, window);
+  restWhereSaved(bus, opener);
 
   function open() {
     area.value = bus.state.text || area.value;

@@ -29,7 +29,7 @@ function buildPane(el, model, bus) {
   const cover = h("div", {class: "cover", role: "status"});
   cover.hidden = true;
   const heading = h("h2", {}, title);
-  const pane = {name, title, heading, controls, body, foot, cover, figures: [], code: "", ask: asker(model)};
+  const pane = {name, title, heading, controls, body, foot, cover, figures: [], code: "", ask: asker(model), holds: model.holds ?? (() => true)};
   const head = h("header", {class: "head"}, heading, controls, buildTools(pane, bus));
   pane.section = h("section", {class: `pane ${model.tabbed ? "tabbed" : ""}`, "aria-label": title, onpointerenter: () => { bus.under = name; },
     onfocusin: () => { bus.under = name; }}, head, body, foot, cover);
@@ -74,11 +74,11 @@ function buildTools(pane, bus) {
     const several = pane.figures.length > 1;
     menu.replaceChildren(...[
       ...(pane.code ? [entry("Copy the Python code", copy)] : []),
-      entry("Table (CSV)", async () => {
+      ...(pane.holds("table") ? [entry("Table (CSV)", async () => {
         const text = await pane.ask("table");
         if (!text) throw new Error("no table of this");
         download(new Blob([text], {type: "text/csv"}), file(".csv"));
-      }),
+      })] : []),
       ...pane.figures.filter(figure => figure.drawn).flatMap((figure, i) => ["SVG", "PNG"].map(format =>
         entry(several ? `${figure.label ?? `Figure ${i + 1}`} (${format})` : `Figure (${format})`, () =>
           figure.save(format.toLowerCase(), file(several ? `-${i + 1}` : ""))))),
@@ -162,6 +162,12 @@ function showProgress(pane, {title, done, total, text, seconds}) {
   pane.cover.querySelector(".doing").textContent = total ? `${text}: ${done} of ${total}` : text;
   pane.cover.querySelector(".left").textContent = left || " ";
   cover(pane, true);
+}
+
+// In a saved page nobody is there to ask: what would change what Python draws rests, and says where it works.
+function restWhereSaved(bus, ...controls) {
+  if (!bus.still) return;
+  for (const control of controls) { control.disabled = true; control.title = bus.still; }
 }
 
 // A row of buttons of which one is pressed.

@@ -27,6 +27,7 @@ function render({model, el}) {
   const theme = h("button", {type: "button", class: "icon", onclick: () => bus.set({theme: bus.state.theme === "dark" ? "light" : "dark"})});
   const chooser = select("Run", [], name => bus.set({run: name}));
   const description = h("p", {class: "description"});
+  restWhereSaved(bus, chooser);
   const help = h("dialog", {class: "help", "aria-label": "Keys"},
     h("h2", {}, "Keys"),
     h("dl", {}, ...KEYS.flatMap(([keys, what]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what)])),

@@ -19,6 +19,7 @@ function render({model, el}) {
   const why = h("p", {class: "why"});
   const boundaries = editBoundaries(pane, bus, host, figure, text => { why.hidden = false; why.textContent = why.title = text; });
   pane.controls.append(boundaries.button);
+  restWhereSaved(bus, adder, boundaries.button);
   pane.figures = [figure];
   figure.layer.append(line, dots, values);
   let rows = [], verdictWords = [];

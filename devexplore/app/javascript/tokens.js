@@ -202,6 +202,7 @@ function render({model, el}) {
     if (changed.has("payload") || changed.has("progress")) {
       data = received(model, pane);
       if (!data) return;
+      data.pages = data.pages.filter(([sequence]) => bus.holds({sequence}));
       steps = decode(data.step);
       loss = decode(data.loss);
       width = loss.length / steps.length;

@@ -30,6 +30,7 @@ function trajectorySettings(bus) {
   const words = h("output", {});
   const automatic = h("button", {type: "button", onclick: () => bus.set({bandwidth: 0})}, "As the data choose");
   let chosenByData = 1;
+  restWhereSaved(bus, opener);
   panel.append(
     h("label", {}, h("span", {}, "components"), ...axes),
     h("label", {}, h("span", {}, "smoothing"), slider, words),

@@ -1,6 +1,6 @@
 """Forms: one card a form, what it predicts beside checkpoints, and on a text of the user's own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -9,6 +9,7 @@ import xarray as xr
 from devexplore.app.components import Forms
 from devexplore.app.derived import DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, message
+from devexplore.app.panes.tokens import kept_pages
 from devexplore.measure.lift import lift
 from devexplore.schema import NEAREST, PATH
 from devexplore.views.form_card import sentence
@@ -25,6 +26,9 @@ from devexplore.views.form_facts import (
 from devexplore.views.lifted_rows import distance_table, favours, text_table, value_table
 from devexplore.views.lifting import distance_figure
 from devexplore.views.tokens import dimension_name
+
+MOST_KEPT = 128
+"""Cards that a report keeps, of one form on one sequence each."""
 
 TURN = ("turn_step", "turn_angle", "turn_residual", "turn_strength", "turn_p_value")
 
@@ -117,6 +121,30 @@ class FormsPane(Pane):
         for k, component in enumerate(forms["component"].values.tolist()):
             frame[f"PC{component}"] = forms["coordinates"].values[:, k]
         return frame.reset_index()
+
+    def kept(self, look: Look) -> Iterable[list[dict[str, Any]]]:
+        """Every form, on as many of the probe's sequences as are not too many in all; on the first of each of
+        its pages first."""
+        forms = look.found_forms()[0]
+        pages = kept_pages(look)
+        sequences = [page[0] for page in pages] + [at for page in pages for at in page[1:]]
+        if forms is None or forms.sizes["form"] == 0:
+            return [[{"sequence": at} for at in sequences]] if sequences else []
+        numbers = range(forms.sizes["form"])
+        alike = [
+            [{"form": number, "sequence": at} for number in ([-1, 0] if form == 0 else [form])]
+            for at in sequences or [0]
+            for form in numbers
+        ]
+        return alike[: max(MOST_KEPT, len(numbers))]
+
+    def kept_answers(self, look: Look) -> Iterable[tuple[str, dict[str, Any]]]:
+        """The prompt that stands there, lifted to every form."""
+        forms, prompt = look.found_forms()[0], look.selection.prompt
+        yield "table", {}
+        if prompt and forms is not None and look.derived.run.system == "language":
+            for form in range(forms.sizes["form"]):
+                yield "lift", {"form": form, "prompt": prompt}
 
 
 def _chosen(look: Look, forms: xr.Dataset) -> int:

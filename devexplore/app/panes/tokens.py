@@ -1,6 +1,6 @@
 """Tokens: how the loss of each prediction changes between two steps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import xarray as xr
 from devexplore.analysis.labelled_losses import PLACE
 from devexplore.analysis.tokens import change_between
 from devexplore.app.components import Tokens
-from devexplore.app.derived import READ_ERRORS
+from devexplore.app.derived import READ_ERRORS, DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, missing
 from devexplore.app.panes.token_answers import ranking, source_of, top
 from devexplore.geometry import nearest_in_log_time
@@ -27,6 +27,11 @@ STEPS = "STEP_FROM, STEP_TO"
 LONGEST_TEXT = 4000
 """Letters of the user's own text."""
 
+KEPT_BYTES = 3_000_000
+"""Of losses that a report keeps; the sequences beyond are left out."""
+
+RANKED_BY, RANKED_BY_OF_GRID = ["place", "token", "class", "position"], ["place", "position"]
+
 
 class TokensPane(Pane):
     title = "Tokens"
@@ -39,7 +44,7 @@ class TokensPane(Pane):
         losses = derived.token_losses
         if losses is None:
             return missing(look, "losses", "The loss per token")
-        language = derived.run.system == "language" and derived.probe is not None
+        language = _readable(derived)
         own, refused = _own_losses(look) if language else (None, "")
         if own is not None:
             losses, shown = own, tokens_view.own_text_view(own)
@@ -60,7 +65,7 @@ class TokensPane(Pane):
                 "start": limit_between(losses, first, last),
             },
             "history": history_frame(losses, stages, look.theme),
-            "ranked_by": ["place", "token", "class", "position"] if language else ["place", "position"],
+            "ranked_by": RANKED_BY if language else RANKED_BY_OF_GRID,
             "position_name": tokens_view.dimension_name(derived.probe, "position"),
             "ideals": None if ideals is None else ideals_view(losses, ideals, look.theme),
             "own": own is not None,
@@ -104,6 +109,43 @@ class TokensPane(Pane):
         losses = [name for name in rows if str(name).startswith("loss_at_")]
         columns = ["sequence", "position", *texts, *losses, "loss_change"]
         return rows.loc[rows["loss_change"].notna(), columns]
+
+    def kept(self, look: Look) -> Iterable[list[dict[str, Any]]]:
+        return [[{"sequence": at, "text": ""} for at in page] for page in kept_pages(look)]
+
+    def kept_answers(self, look: Look) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Over each stage, and all of training: rankings, and predictions in place of the locked token."""
+        derived, selection = look.derived, look.selection
+        losses = derived.token_losses
+        if losses is None:
+            return
+        steps = losses["step"].values
+        text = selection.text if _readable(derived) else ""
+        for pair in [*tokens_view.stage_ranges(look.stages()), (steps[0], steps[-1])]:
+            compared = steps[nearest_in_log_time(steps, np.array(pair))[:, 0]].tolist()
+            for by in RANKED_BY if _readable(derived) else RANKED_BY_OF_GRID:
+                for source in sorted({"", text}):
+                    yield "ranking", {"text": source, "by": by, "steps": compared}
+            if selection.token >= 0 and _readable(derived):
+                sequence = 0 if text else min(selection.sequence, losses.sizes["sequence"] - 1)
+                place = {"sequence": sequence, "token": selection.token}
+                yield "top", {"text": text, **place, "steps": compared}
+
+
+def kept_pages(look: Look) -> list[range]:
+    """Sequences of the probe that a report keeps, those together that are shown together."""
+    losses = look.derived.token_losses
+    if losses is None:
+        return []
+    count, rows = losses.sizes["sequence"], 1 if _readable(look.derived) else tokens_view.GRID_ROWS
+    size = 4 * losses.sizes["step"] * losses.sizes["position"] * rows
+    pages = [range(first, min(first + rows, count)) for first in range(0, count, rows)]
+    return pages[: max(1, KEPT_BYTES // size)]
+
+
+def _readable(derived: DerivedRun) -> bool:
+    """Whether its tokens are text."""
+    return derived.run.system == "language" and derived.probe is not None
 
 
 def _own_losses(look: Look) -> tuple[xr.Dataset | None, str]:

@@ -1,0 +1,155 @@
+"""What a report holds: the drawings of every pane in the views that it keeps, and the answers.
+
+A session draws them as it does for a browser, so that a report shows what the page shows. Their parts, most
+of them shared by several drawings, are kept once; ``static_host.js`` puts them together again.
+"""
+
+import json
+from concurrent.futures import FIRST_COMPLETED, wait
+from typing import Any
+
+import param
+
+from devexplore.app.components import Shell, sheet
+from devexplore.app.derived import READ_ERRORS, Progress
+from devexplore.app.page import derive
+from devexplore.app.pane import Pane
+from devexplore.app.panes import ALWAYS, PANES
+from devexplore.app.payload import encode
+from devexplore.app.selection import VERSION, Selection
+from devexplore.app.session import Session
+from devexplore.run import Run
+from devexplore.views.style import ThemeName
+
+DEPTH = 2
+"""How deep the dictionaries of a drawing are taken apart."""
+
+LOOK_EVERY_S = 0.2
+
+
+class Values:
+    """JSON values, each once, by number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, value: Any) -> int:
+        return self._numbers.setdefault(encode(value), len(self._numbers))
+
+    def fields(self, value: Any, depth: int = DEPTH) -> Any:
+        """A dictionary with numbers in the place of its values; of another value its number."""
+        if depth == 0 or not isinstance(value, dict):
+            return self.number(value)
+        return {name: self.fields(one, depth - 1) for name, one in value.items()}
+
+    def json(self) -> str:
+        return f"[{','.join(self._numbers)}]"
+
+
+class Recorder:
+    """Walks a session of one run through all that a report of it holds."""
+
+    def __init__(
+        self, run: Run, start: Selection, themes: list[ThemeName], progress: Progress | None
+    ) -> None:
+        runs = derive([run])
+        start.run = next(iter(runs))
+        self._themes, self._progress = themes, progress
+        self._session = Session(runs, start)
+        self._start = start.state()  # with the tab that is there
+        self._follows = {name: ["theme", *pane.follows] for name, pane in PANES.items()}
+        self._drawings: dict[str, list[dict[str, Any]]] = {name: [] for name in PANES}
+        self._frames: dict[str, Any] = {}
+        self.values = Values()
+        self._count = 0
+
+    def record(self) -> dict[str, Any]:
+        """What ``openReport`` of static_host.js takes, but for the values."""
+        for theme in self._themes:
+            self._show({"theme": theme})
+            for name, pane in PANES.items():
+                self._show({} if name in ALWAYS else {"tab": name})
+                self._keep(name, [{}])
+                for alike in pane.kept(self._session.look):
+                    self._show(alike[0])
+                    self._keep(name, alike)
+                self._show({key: self._start[key] for key in pane.follows})
+            self._frames[theme] = self.values.fields(json.loads(self._session.shell.payload))
+        self._show({name: self._start[name] for name in ("theme", "tab")})
+        viewers = self._session.viewers
+        return {
+            "version": VERSION,
+            "bus": "report",
+            "refusal": f"Not in this saved page; it is in the served one: devexplore explore {self.run.path}",
+            "theme": self._themes[0],
+            "state": self._start,
+            "tabs": self._session.shell.tabs,
+            "choices": {
+                name: Selection.param[name].objects
+                for name in self._start
+                if isinstance(Selection.param[name], param.Selector)
+            },
+            "frames": self._frames,
+            "panes": {
+                name: {
+                    "title": pane.title,
+                    "always": name in ALWAYS,
+                    "follows": self._follows[name],
+                    "drawings": self._drawings[name],
+                    "answers": self._answers(name),
+                }
+                for name, pane in PANES.items()
+            },
+            "sheets": {
+                name: [self.values.number(text) for text in texts]
+                for name, texts in (
+                    *((name, viewer._stylesheets) for name, viewer in viewers.items()),
+                    ("shell", [*Shell._stylesheets, *sheet("saved")]),
+                )
+            },
+        }
+
+    @property
+    def run(self) -> Run:
+        return self._session.derived.run
+
+    def _show(self, patch: dict[str, Any]) -> None:
+        """Change the Selection, and wait until nothing more will come by itself to what is seen of it."""
+        session = self._session
+        session.selection.param.update(**patch)
+        while jobs := session.awaited:
+            done = wait([job.future for job in jobs], LOOK_EVERY_S, FIRST_COMPLETED).done
+            running = [job for job in jobs if job.future not in done]
+            if running:
+                self._say(running[0].done, running[0].total, running[0].text)
+            session.look_at_jobs()
+
+    def _keep(self, name: str, alike: list[dict[str, Any]]) -> None:
+        """Keep a pane as it is now drawn, for these views which are all drawn like that."""
+        state = self._session.selection.state()
+        payload = json.loads(self._session.viewers[name].payload)
+        seen = [[(state | view)[key] for key in self._follows[name]] for view in alike]
+        self._drawings[name].append({"shown": seen, "fields": self.values.fields(payload)})
+        self._count += 1
+        self._say(self._count, 0, f"drawing {PANES[name].title.lower()}")
+
+    def _answers(self, name: str) -> list[list[Any]]:
+        """Questions of a pane with their values, and the numbers of the answers."""
+        pane, look, kept = PANES[name], self._session.look, []
+        for question, about in pane.kept_answers(look):
+            try:
+                work = pane.answers.get(question)
+                answer = self._table(pane) if work is None else work(look.derived, about)
+            except READ_ERRORS:
+                continue  # the page would say why; the file says that it does not hold it
+            if answer is not None:
+                kept.append([question, about, self.values.number(answer)])
+        return kept
+
+    def _table(self, pane: Pane) -> str | None:
+        table = pane.table(self._session.look)
+        return None if table is None else table.to_csv(index=False)
+
+    def _say(self, done: int, total: int, text: str) -> None:
+        if self._progress is not None:
+            self._progress(done, total, text)
