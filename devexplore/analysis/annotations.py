@@ -4,13 +4,22 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from devexplore.analysis.small_files import (
+    check_format,
+    check_keys,
+    check_tables,
+    check_texts,
+    filled,
+    toml_lines,
+    write_whole,
+)
 from devexplore.arguments import require_run
-from devexplore.errors import InvalidSpec, NotWritable, SchemaError
+from devexplore.errors import InvalidSpec, SchemaError
 from devexplore.paths import as_path
 from devexplore.schema import BOUNDARIES_FORMAT, BOUNDARIES_VERSION, LAST_STEP
 
@@ -22,7 +31,6 @@ if TYPE_CHECKING:
 ORIGINS: Final = ("candidate", "accepted", "moved", "added")
 """Proposed by the curve and not yet judged; proposed and agreed to; proposed and moved; the user's own."""
 
-_LONGEST_NAME: Final = 60
 _DEFAULT_NAME: Final = re.compile(r"S\d+")
 
 
@@ -154,8 +162,8 @@ class Boundaries:
         """As TOML text; empty names and notes are left out."""
         content = self._content()
         boundaries = content.pop("boundary")
-        parts = [_toml_lines(content)]
-        parts += [f"[[boundary]]\n{_toml_lines(boundary)}" for boundary in boundaries]
+        parts = [toml_lines(content)]
+        parts += [f"[[boundary]]\n{toml_lines(boundary)}" for boundary in boundaries]
         return "\n".join(parts)
 
     def to_json(self) -> str:
@@ -174,19 +182,7 @@ class Boundaries:
         """Write ``.toml`` or ``.json``; the file is either wholly there or as it was before."""
         path = as_path(path, "a file for boundaries")
         text = self.to_json() if boundaries_kind(path) == ".json" else self.to_toml()
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_text(text, encoding="utf-8")
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise NotWritable(
-                f"{path}: boundaries not written ({error.strerror}); choose another file or free some space"
-            ) from error
-        return path
+        return write_whole(path, text, "boundaries")
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Self:
@@ -208,22 +204,16 @@ class Boundaries:
 
     def _content(self) -> dict[str, Any]:
         content: dict[str, Any] = {"format": BOUNDARIES_FORMAT, "version": BOUNDARIES_VERSION}
-        content |= _filled({"first_stage": self.first_stage, "first_stage_note": self.first_stage_note})
-        return content | {"boundary": [_filled(asdict(boundary)) for boundary in self.boundaries]}
+        content |= filled({"first_stage": self.first_stage, "first_stage_note": self.first_stage_note})
+        return content | {"boundary": [filled(asdict(boundary)) for boundary in self.boundaries]}
 
     @classmethod
     def _of_content(cls, content: Any) -> Self:
-        if not isinstance(content, dict) or content.get("format") != BOUNDARIES_FORMAT:
-            raise InvalidSpec(f'expected format = "{BOUNDARIES_FORMAT}" in it')
-        if content.get("version") != BOUNDARIES_VERSION:
-            raise InvalidSpec(f"expected version = {BOUNDARIES_VERSION}, got {content.get('version')!r}")
-        _check_keys("the file", content, ("format", "version", "first_stage", "first_stage_note", "boundary"))
-        tables = content.get("boundary", [])
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise InvalidSpec("expected each boundary as a table of its own, [[boundary]]")
+        check_format(content, BOUNDARIES_FORMAT, BOUNDARIES_VERSION)
+        check_keys("the file", content, ("format", "version", "first_stage", "first_stage_note", "boundary"))
         boundaries = []
-        for number, table in enumerate(tables, 1):
-            _check_keys(f"boundary {number}", table, tuple(field.name for field in fields(Boundary)))
+        for number, table in enumerate(check_tables(content, "boundary"), 1):
+            check_keys(f"boundary {number}", table, tuple(field.name for field in fields(Boundary)))
             if "step" not in table:
                 raise InvalidSpec(f"boundary {number} lacks its step")
             try:
@@ -277,31 +267,9 @@ def _step(step: Any) -> int:
 
 
 def _check_texts(where: str, name: Any, *notes: Any) -> None:
-    for text in (name, *notes):
-        if not isinstance(text, str) or any("\ud800" <= character <= "\udfff" for character in text):
-            raise InvalidSpec(f"{where}: names and notes are text that UTF-8 can hold, got {text!r}")
-    if len(name) > _LONGEST_NAME or not (name == "" or name.isprintable()) or name != name.strip():
-        raise InvalidSpec(
-            f"{where}: a stage's name is one line of at most {_LONGEST_NAME} characters, got {name!r}"
-        )
+    check_texts(where, name, *notes)
     if _DEFAULT_NAME.fullmatch(name):
         raise InvalidSpec(f"{where}: {name!r} is what unnamed stages are called; choose another name")
-
-
-def _check_keys(where: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    unknown = [key for key in table if key not in known]
-    if unknown:
-        raise InvalidSpec(f"{where}: {unknown[0]!r} is unknown; known are {', '.join(known)}")
-
-
-def _filled(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if value != ""}
-
-
-def _toml_lines(table: Mapping[str, Any]) -> str:
-    """JSON's strings and integers are TOML's, but for one control character that TOML wants escaped."""
-    values = {key: json.dumps(value, ensure_ascii=False) for key, value in table.items()}
-    return "".join(f"{key} = {value}\n" for key, value in values.items()).replace("\x7f", "\\u007f")
 
 
 def boundaries_kind(path: Path) -> str:
