@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from devexplore.analysis.change_points import change_points as change_points
     from devexplore.analysis.developments import Development as Development
     from devexplore.analysis.developments import developments as developments
+    from devexplore.analysis.form_notes import form_notes as form_notes
+    from devexplore.analysis.form_notes import note_form as note_form
     from devexplore.analysis.form_readings import read_form as read_form
     from devexplore.analysis.free_energy import free_energy as free_energy
     from devexplore.analysis.milestones import find_milestones as find_milestones
@@ -88,6 +90,7 @@ _HOMES = {
     "find_forms": "analysis",
     "find_stages": "analysis",
     "import_table": "importers.table",
+    "form_notes": "analysis.form_notes",
     "free_energy": "analysis.free_energy",
     "joint_dynamics": "analysis",
     "language_metrics": "measure.any_language_model",
@@ -99,6 +102,7 @@ _HOMES = {
     "mean_change": "analysis",
     "measure": "measure",
     "most_changed": "analysis",
+    "note_form": "analysis.form_notes",
     "open": "run",
     "read_form": "analysis.form_readings",
     "reference_distances": "analysis.reference_distances",

@@ -145,7 +145,7 @@ class Run:
             pass  # shipped without, or not yet trained
         return user_cache() / f"{self.path.resolve().name}-{digest.hexdigest()[:16]}"
 
-    def annotations_file(self, *, writing: bool = False) -> Path:
+    def annotations_file(self, name: str = ANNOTATIONS_FILE, *, writing: bool = False) -> Path:
         """Where the user's own boundaries, names and notes are (``writing``: are to go), if there are any.
 
         A small text file in the run's folder, so that it is read, edited, versioned and copied with the run;
@@ -155,14 +155,13 @@ class Run:
         folder and its run.json, so copies of a run under one name share it. Never the cache: that is
         disposable, and this is the user's work.
         """
-        beside = self.path / ANNOTATIONS_FILE
+        beside = self.path / name
         digest = hashlib.sha256((self.path / RUN_FILE).read_bytes()).hexdigest()[:16]
-        own = _user_annotations() / f"{self.path.resolve().name}-{digest}.toml"
+        ending = ".toml" if name == ANNOTATIONS_FILE else f".{name}"
+        own = _user_annotations() / f"{self.path.resolve().name}-{digest}{ending}"
         if own.is_file():
             return own
-        here = self.path.resolve()
-        bundled = any(here.is_relative_to(path.resolve()) for path in bundled_runs().values())
-        return own if writing and (bundled or not os.access(self.path, os.W_OK)) else beside
+        return own if writing and (is_bundled(self.path) or not os.access(self.path, os.W_OK)) else beside
 
     @property
     def probe_id(self) -> str:
@@ -264,6 +263,11 @@ def bundled_runs() -> dict[str, Path]:
     return dict(sorted(runs.items()))
 
 
+def is_bundled(path: Path) -> bool:
+    """Whether a run comes with the package, or lies in one that does (``seeds``)."""
+    return any(path.resolve().is_relative_to(run.resolve()) for run in bundled_runs().values())
+
+
 def read_recipe(folder: Path) -> dict[str, Any]:
     """The content of ``run.json``. Raises ``SchemaError`` if it is broken, foreign or too new."""
     file = folder / RUN_FILE
@@ -298,9 +302,15 @@ def user_cache() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("devexplore")
 
 
-def _user_annotations() -> Path:
+def user_data() -> Path:
+    """Where small files of the user's are kept that belong to no run: the folder named by
+    ``DEVEXPLORE_ANNOTATIONS``, else the user's data folder."""
     chosen = os.environ.get(ANNOTATIONS_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_data_path("devexplore") / "annotations"
+    return Path(chosen) if chosen else platformdirs.user_data_path("devexplore")
+
+
+def _user_annotations() -> Path:
+    return user_data() if os.environ.get(ANNOTATIONS_VARIABLE) else user_data() / "annotations"
 
 
 def _nothing_there(asked: Path, bundled: dict[str, Path]) -> str:

@@ -25,6 +25,9 @@ SEEDS_FOLDER: Final = "seeds"
 TOKENIZER_FILE: Final = "tokenizer.json"
 TRAINING_LOG: Final = "training.csv"
 ANNOTATIONS_FILE: Final = "annotations.toml"
+FORM_NOTES: Final = "forms.toml"
+FORM_NOTES_FORMAT: Final = "devexplore-form-notes"
+FORM_NOTES_VERSION: Final = 1
 STORE_FOLDER: Final = "measurements.zarr"
 STORE_ZIP: Final = "measurements.zarr.zip"
 

@@ -12,6 +12,7 @@ from devexplore.run import open_run
 from devexplore.schema import (
     ANNOTATIONS_FILE,
     CHECKPOINTS_FOLDER,
+    FORM_NOTES,
     ON_PROBE,
     OUTPUTS,
     RUN_FILE,
@@ -80,8 +81,9 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
     for name in (TOKENIZER_FILE, TRAINING_LOG):
         if (run.path / name).exists():
             shutil.copyfile(run.path / name, out / name)
-    if run.annotations_file().is_file():
-        shutil.copyfile(run.annotations_file(), out / ANNOTATIONS_FILE)
+    for name in (ANNOTATIONS_FILE, FORM_NOTES):
+        if run.annotations_file(name).is_file():
+            shutil.copyfile(run.annotations_file(name), out / name)
     for folder in (CHECKPOINTS_FOLDER, SEEDS_FOLDER):
         if (run.path / folder).is_dir():
             shutil.copytree(run.path / folder, out / folder)

@@ -10,7 +10,7 @@ import pytest
 import devexplore as dx
 from devexplore.app.page import derive, free_port, serve
 from devexplore.app.panes import PANES
-from devexplore.app.panes.forms import lift_to
+from devexplore.app.panes.forms import lift_to, note
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
@@ -228,3 +228,19 @@ STAR = """() => {
     y: box.top + yaxis._offset + yaxis.l2p(decode(stars.y)[0]),
     step: decode(stars.customdata)[0]};
 }"""
+
+
+def test_a_form_is_named_on_its_card_and_the_name_taken_back(derived, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path))
+    one = derived["lines"]
+    one.dynamics.future.result()
+    one.forms.future.result()
+    before = note(one, {"form": 0, "name": "<b>corner</b>", "note": "& more"})
+    assert before == {"name": "", "note": ""}
+    card = shown(derived, "lines")
+    assert (card["names"], card["note"]) == (["<b>corner</b>"], "& more")
+    pane = PANES["forms"]
+    table = pane.table(Session(derived, Selection(run="lines", tab="forms"))._look)
+    assert table["name"].tolist() == ["<b>corner</b>"]
+    assert note(one, {"form": 0, **before}) == {"name": "<b>corner</b>", "note": "& more"}
+    assert shown(derived, "lines")["names"] == [""]

@@ -44,6 +44,10 @@ function render({model, el}) {
   figures.weights.layer.append(line);
 
   const facts = h("div", {}), sureness = h("dl");
+  const called = h("input", {type: "text", maxlength: 60, "aria-label": "Name of this form", placeholder: "name it"});
+  const noted = h("textarea", {rows: 1, "aria-label": "Note on this form", placeholder: "a note of your own"});
+  const own = h("div", {class: "own"}, called, noted);
+  const wrong = h("p", {class: "state wrong", role: "status"});
   const prompt = h("textarea", {rows: 1, "aria-label": "A text of your own to lift the form to", spellcheck: "false",
     placeholder: "Lift it to a text of your own (Enter)"});
   const send = h("button", {type: "submit"}, "Lift");
@@ -55,7 +59,7 @@ function render({model, el}) {
   const favoured = h("div");
   const turns = h("div");
   const parts = {
-    sure: part("sure half", facts, sureness),
+    sure: part("sure half", facts, own, wrong, sureness),
     alpha: part("alpha half", h("h3", {}, "α over checkpoints"), hosts.weights),
     text: part("text", h("h3", {}, "What it predicts"), ask, bar, state, answer),
     favours: part("favours", h("h3", {}, "What it favours"), favoured, hosts.extra),
@@ -81,7 +85,7 @@ function render({model, el}) {
   figures.weights.place = place;
 
   const choose = () => list.replaceChildren(...data.forms.map((step, i) => h("button", {type: "button", "aria-pressed": String(i === data.form),
-    title: `Form ${i + 1}, at step ${wholeNumber(step)}`, onclick: () => bus.set({form: i})}, h("i", {"aria-hidden": "true"}, "✦"), `step ${wholeNumber(step)}`)));
+    title: `Form ${i + 1}, at step ${wholeNumber(step)}`, onclick: () => bus.set({form: i})}, h("i", {"aria-hidden": "true"}, "✦"), h("bdi", {}, data.names[i] || `step ${wholeNumber(step)}`))));
 
   const writeFacts = () => {
     if (data.form === null) {
@@ -95,6 +99,29 @@ function render({model, el}) {
       h("span", {class: "quiet", title: "90 % interval of the time about which it turns"}, `90 %: ${wholeNumber(data.step_low)}–${wholeNumber(data.step_high)}`)));
     sureness.replaceChildren(...data.facts.flatMap(([name, words, more]) => [h("dt", {title: more}, name), h("dd", {title: more}, h("span", {class: "less"}, words), h("span", {class: "more"}, more))]),
       h("dt", {title: "Where it lies"}, data.components), h("dd", {}, ...data.coordinates.flatMap(words => [h("span", {class: "whole"}, words), " "])));
+  };
+
+  // What the user calls it, and says of it: saved when the field is left; can be taken back.
+  const save = async (form, name, note) => {
+    try { return await pane.ask("note", {form, name, note}); } catch (error) { complain(error.message); return null; }
+  };
+  const complain = words => { wrong.textContent = words; wrong.hidden = !words; };
+  const rename = async () => {
+    const form = data.form, name = called.value.trim(), note = noted.value.trim();
+    if (form === null || (name === data.names[form] && note === data.note)) return;
+    const before = await save(form, name, note);
+    if (before) bus.record({undo: () => save(form, before.name, before.note), redo: () => save(form, name, note)});
+  };
+  for (const field of [called, noted]) field.addEventListener("change", rename);
+  called.addEventListener("keydown", event => { if (event.key === "Enter") called.blur(); });
+  noted.addEventListener("keydown", event => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); noted.blur(); } });
+  const writeNote = () => {
+    own.hidden = data.form === null;
+    complain(data.unread ?? "");
+    if (data.form === null) return;
+    const active = pane.section.getRootNode().activeElement;
+    if (active !== called) called.value = data.names[data.form];
+    if (active !== noted) noted.value = data.note;
   };
 
   const writeTurns = () => {
@@ -244,6 +271,7 @@ function render({model, el}) {
     data = payload;
     choose();
     writeFacts();
+    writeNote();
     writeTurns();
     const none = data.form === null;
     for (const name of ["alpha", "text", "favours", "planes"]) parts[name].hidden = none;

@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 import pandas as pd
 import xarray as xr
 
+from devexplore.analysis.form_notes import FormNote, form_notes, note_form, notes_on
 from devexplore.app.components import Forms
 from devexplore.app.derived import DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, message
 from devexplore.app.panes.tokens import kept_pages
+from devexplore.errors import DevexploreError
 from devexplore.measure.lift import lift
 from devexplore.schema import NEAREST, PATH
 from devexplore.views.form_card import sentence
@@ -40,11 +42,20 @@ def lift_to(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
     return text_table(lifted, 0, PATH if PATH in lifted["predictor"] else NEAREST)
 
 
+def note(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, str]:
+    """Name a form, or write a note on it, as the page asks; gives what was there before."""
+    forms, form = derived.found_forms(), values["form"]
+    held = notes_on(forms, form_notes(derived.run))[form]
+    note_form(derived.run, forms, form, values["name"], values["note"])
+    return {"name": "" if held is None else held.name, "note": "" if held is None else held.note}
+
+
 class FormsPane(Pane):
     title = "Forms"
     viewer = Forms
     follows = ("form", "sequence")
     answers: ClassVar[Mapping[str, Answer]] = {"lift": lift_to}
+    acts: ClassVar[Mapping[str, Answer]] = {"note": note}
 
     def payload(self, look: Look) -> dict[str, Any]:
         dynamics = look.derived.dynamics
@@ -56,8 +67,10 @@ class FormsPane(Pane):
             return message("Forms cannot be sought", "" if job is None else str(job.future.exception()))
         forms: xr.Dataset = look.result(job, "Seeking forms")
         theme = look.theme
+        notes, unread = _notes(look, forms)
         shown = {
             "forms": forms["step"].values.round().astype(int).tolist(),
+            "names": ["" if one is None else one.name for one in notes],
             "conclusion": forms.attrs["conclusion"],
             "sought": sought(forms),
             "turns": turn_rows(forms),
@@ -71,6 +84,8 @@ class FormsPane(Pane):
         return shown | {
             "form": form,
             "call": _call(form),
+            "note": "" if (one := notes[form]) is None else one.note,
+            "unread": unread,
             **form_facts(forms, form),
             "weights": weights_chart(forms, form, theme),
             **planes_chart(forms, form, theme),
@@ -120,6 +135,9 @@ class FormsPane(Pane):
         frame = forms[[name for name in forms.data_vars if forms[name].dims == ("form",)]].to_dataframe()
         for k, component in enumerate(forms["component"].values.tolist()):
             frame[f"PC{component}"] = forms["coordinates"].values[:, k]
+        notes, _ = _notes(look, forms)
+        frame["name"] = ["" if one is None else one.name for one in notes]
+        frame["note"] = ["" if one is None else one.note for one in notes]
         return frame.reset_index()
 
     def kept(self, look: Look) -> Iterable[list[dict[str, Any]]]:
@@ -151,6 +169,14 @@ def _chosen(look: Look, forms: xr.Dataset) -> int:
     """The form that is read: the first where none is chosen, or one that is not there."""
     form = look.selection.form
     return form if 0 <= form < forms.sizes["form"] else 0
+
+
+def _notes(look: Look, forms: xr.Dataset) -> tuple[list[FormNote | None], str]:
+    """What the user calls the forms; or nothing, and why the file that says it cannot be read."""
+    try:
+        return notes_on(forms, form_notes(look.derived.run)), ""
+    except DevexploreError as error:
+        return [None] * forms.sizes["form"], str(error)
 
 
 def _call(form: int) -> str:
