@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from devexplore.analysis.saddle_times import saddle_times as saddle_times
     from devexplore.analysis.turn_centers import circle_center as circle_center
     from devexplore.app.explore import explore as explore
+    from devexplore.app.report import report as report
     from devexplore.calibration import calibrate as calibrate
     from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
     from devexplore.errors import DevexploreError as DevexploreError
@@ -106,6 +107,7 @@ _HOMES = {
     "open": "run",
     "read_form": "analysis.form_readings",
     "reference_distances": "analysis.reference_distances",
+    "report": "app.report",
     "reset_boundaries": "analysis.own_boundaries",
     "save_boundaries": "analysis.own_boundaries",
     "saddle_times": "analysis.saddle_times",

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from devexplore.commands import compute, files, look
+from devexplore.commands import compute, files, look, report
 from devexplore.errors import DevexploreError
 
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="devexplore", description="Watch neural networks develop.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for group in (compute, look, files):
+    for group in (compute, look, report, files):
         group.add_commands(commands)
     return parser
 

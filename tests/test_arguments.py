@@ -29,7 +29,7 @@ OF_A_RUN = {
     "token_losses": ("text",),
     "when_learned": (),
 }
-FIGURES = {"token_history": (0, 0), "token_rankings": ("S1",)}
+FIGURES = {"save": ("folder",), "token_history": (0, 0), "token_rankings": ("S1",)}
 OF_A_DATASET = {"llc_change": (1, 2), "loss_covariance": (), "read_form": (), "reference_distances": ()}
 
 

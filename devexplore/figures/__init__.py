@@ -11,6 +11,7 @@ from devexplore.figures.order import agreement as agreement
 from devexplore.figures.order import developments as developments
 from devexplore.figures.stage_analysis import stage_analysis as stage_analysis
 from devexplore.figures.stages import stages as stages
+from devexplore.figures.stills import save as save
 from devexplore.figures.tokens import token_changes as token_changes
 from devexplore.figures.tokens import token_groups as token_groups
 from devexplore.figures.tokens import token_history as token_history
@@ -24,6 +25,7 @@ __all__ = [
     "developments",
     "k_gons",
     "landscape",
+    "save",
     "stage_analysis",
     "stages",
     "staircase",
