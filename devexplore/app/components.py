@@ -118,7 +118,7 @@ class Shell(JSComponent):
     landscape = Child(doc="Pane.")
     compare = Child(doc="Pane.")
 
-    _esm = script("bus", "pane", "player", "shell")
+    _esm = script("bus", "pane", "player", "dividers", "shell")
     _stylesheets: ClassVar[list[str]] = [css_variables(), *sheet("common", "shell")]
 
     def __init__(self, selection: Selection, panes: Mapping[str, Viewer], **params: Any) -> None:

@@ -30,7 +30,8 @@ def space(
     forms: xr.Dataset | None = None,
     components: Sequence[int] = COMPONENTS,
 ) -> go.Figure:
-    """The smooth curve in three components; the last trace is the marker of the current step.
+    """The smooth curve in three components; the last two traces are the markers of the pinned step, which
+    the page places, and of the current one.
 
     Layers as in a plane, without vertices, which belong to planes. The osculating circles are those of all
     components at once, seen in three, so that a circle may appear as an ellipse; it still bends as the curve
@@ -48,6 +49,8 @@ def space(
     ]
     if forms is not None:
         traces += form_marks.marks_in_space(forms, dynamics, theme, components)
+    pinned = {"size": 8, "symbol": "circle-open", "color": theme.ink, "line": {"color": theme.ink, "width": 3}}
+    traces.append(deep(np.full((1, 3), np.nan), "pinned", mode="markers", marker=pinned))
     now = {"size": 7, "color": theme.ink, "line": {"color": theme.surface, "width": 2}}
     traces.append(deep(smooth[-1:], "now", mode="markers", marker=now))
     axes = {

@@ -98,6 +98,15 @@ class Bus {
 
   get step() { return this.shared.steps[this.index]; }
 
+  // The step that the current one is compared with, as one of the run's; undefined where none is pinned.
+  get pinned() {
+    const {steps} = this.shared;
+    return this.state.pinned < 0 ? undefined : steps[nearest(steps, this.state.pinned)];
+  }
+
+  // Pins the current step; where it is pinned already, none.
+  pin() { this.set({pinned: this.pinned === this.step ? -1 : this.step}); }
+
   get stage() { return this.stageAt(this.step); }
 
   stageAt(step) {

@@ -1,14 +1,17 @@
-// Play, slider, readout, speed and the stages' chips.
+// Play, slider, readout, pin, speed and the stages' chips.
 
 function buildPlayer(bus) {
   const play = h("button", {type: "button", class: "play", onclick: () => toggle()});
   const slider = h("input", {type: "range", min: 0, step: 1, "aria-label": "Training step", oninput: () => bus.goTo(Number(slider.value))});
   const readout = h("output", {class: "readout"});
+  const pinned = h("span");
+  const pin = h("button", {type: "button", class: "pin", onclick: () => bus.pin()},
+    svg("svg", {viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true"}, svg("path", {d: "M4 15V2h9l-2.5 3.5L13 9H4"})), pinned);
   const speed = select("Speed in checkpoints a second", [], value => bus.set({speed: Number(value)}));
   speed.fill([2, 4, 8, 16, 32].map(n => [String(n), `${n}/s`]));
   const chips = h("div", {class: "chips", role: "group", "aria-label": "Stages"});
   const live = h("div", {class: "unseen", role: "status", "aria-live": "polite"});
-  const node = h("div", {class: "player"}, play, slider, readout, speed, chips, live);
+  const node = h("div", {class: "player"}, play, slider, readout, pin, speed, chips, live);
 
   let playing = false, frame = 0, before = 0, owed = 0, quiet = 0;
 
@@ -70,8 +73,20 @@ function buildPlayer(bus) {
     if (!stages.length) chips.append(h("span", {class: "none"}, note));
   }
 
+  function showPin() {
+    const at = bus.pinned, here = at === bus.step, {steps} = bus.shared;
+    pinned.textContent = at === undefined ? "" : wholeNumber(at);
+    pin.setAttribute("aria-pressed", String(here));
+    pin.title = here ? "Unpin this step (p)" : at === undefined ? "Pin this step, to see others beside it (p)"
+      : `Step ${wholeNumber(at)} is pinned (Esc: unpin); pin this one instead (p)`;
+    pin.setAttribute("aria-label", pin.title);
+    const share = at === undefined ? 0 : 100 * steps.indexOf(at) / (steps.length - 1 || 1);
+    slider.style.setProperty("--pin", at === undefined ? "none" : `linear-gradient(var(--ink), var(--ink)) ${share}% 0 / 3px 100% no-repeat`);
+  }
+
   function show(changed) {
     if (changed.has("shared")) build();
+    if (["shared", "pinned", "step"].some(name => changed.has(name))) showPin();
     if (changed.has("speed") || changed.has("shared")) speed.value = String(bus.state.speed);
     if (!changed.has("step") && !changed.has("shared")) return;
     const {steps, stages, loss} = bus.shared;

@@ -7,13 +7,14 @@ const KEYS = [
   ["Shift ← →", "previous, next stage boundary, cusp or form"],
   ["Space", "play, pause"],
   ["c  e  v  f  r", "circles, evolute, vertices, forms, raw points"],
+  ["p", "pin this step, to see others beside it; again: unpin"],
   ["s", "colour by stage or by step"],
   ["[  ]", "in the tokens: previous, next token"],
   ["Ctrl z  Ctrl Shift z", "take back, do again"],
   ["m", "the whole page for the pane under the pointer, back"],
   ["t", "light, dark"],
   ["?", "this help"],
-  ["Esc", "close help, all panes again, unlock the token"],
+  ["Esc", "close help, unpin, all panes again, unlock the token"],
 ];
 
 const isTyping = node => node?.isContentEditable || ["TEXTAREA", "SELECT"].includes(node?.tagName)
@@ -60,6 +61,7 @@ function render({model, el}) {
     tabs.append(tab);
     shared.append(panel);
   }
+  const divide = buildDividers(bus, main);
   const open = () => panels.has(bus.state.tab) ? bus.state.tab : model.tabs[0][0];
   tabs.addEventListener("keydown", event => {
     const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
@@ -103,6 +105,7 @@ function render({model, el}) {
     if (changed.has("theme")) dress();
     if (changed.has("shared")) introduce();
     if (changed.has("tab") || changed.has("maximised")) arrange();
+    if (changed.has("columns") || changed.has("rows")) divide();
     if (changed.has("run")) { chooser.value = bus.state.run; bus.forget(); }
     if (bus.ready) player.show(changed);
   });
@@ -154,7 +157,8 @@ function render({model, el}) {
     else if (event.key === "t") theme.click();
     else if (event.key === "m") bus.set({maximised: bus.state.maximised ? "" : bus.under ?? open()});
     else if (event.key === "?") help.showModal();
-    else if (event.key === "Escape") bus.set(bus.state.maximised ? {maximised: ""} : {token: -1});
+    else if (event.key === "p") bus.pin();
+    else if (event.key === "Escape") bus.set(bus.state.pinned >= 0 ? {pinned: -1} : bus.state.maximised ? {maximised: ""} : {token: -1});
     else return;
     event.preventDefault();
   };

@@ -15,13 +15,14 @@ function render({model, el}) {
   pane.body.append(host);
   const figure = new Figure(host, "Loss and local learning coefficient over training steps, logarithmic");
   const line = svg("line", {class: "cursor"});
+  const pin = svg("g", {class: "pin"}, svg("line"), svg("path"), svg("text"));
   const dots = svg("g"), values = svg("g");
   const why = h("p", {class: "why"});
   const boundaries = editBoundaries(pane, bus, host, figure, text => { why.hidden = false; why.textContent = why.title = text; });
   pane.controls.append(boundaries.button);
   restWhereSaved(bus, adder, boundaries.button);
   pane.figures = [figure];
-  figure.layer.append(line, dots, values);
+  figure.layer.append(pin, line, dots, values);
   let rows = [], verdictWords = [];
 
   const place = () => {
@@ -50,12 +51,28 @@ function render({model, el}) {
       if (row.reason.length) say(row.step[at], verdict, row.reason[at]);
     });
   };
+  // The pinned step: a flag with its number.
+  const placePin = () => {
+    if (!figure.drawn || !bus.ready || !rows.length) return;
+    const at = bus.pinned, xa = figure.axis("xaxis"), {t, h: height} = figure.plot._fullLayout._size;
+    const x = at === undefined ? NaN : xa._offset + xa.l2p(logStep(at));
+    const inside = x >= xa._offset - 1 && x <= xa._offset + xa._length + 1;
+    pin.style.display = inside ? "" : "none";
+    if (!inside) return;
+    const [stem, flag, words] = pin.children, left = x > xa._offset + 0.85 * xa._length, way = left ? -1 : 1;
+    for (const [name, value] of Object.entries({x1: x, x2: x, y1: t, y2: t + height})) stem.setAttribute(name, value);
+    flag.setAttribute("d", `M${x} ${t}h${9 * way}l${-3 * way} 4 ${3 * way} 4h${-9 * way}z`);
+    words.setAttribute("x", x + 12 * way);
+    words.setAttribute("y", t + 8);
+    words.setAttribute("text-anchor", left ? "end" : "start");
+    words.textContent = wholeNumber(at);
+  };
   // Why the LLC at the current step is not to be believed, in the foot, for those who do not hover.
   const say = (step, verdict, reason) => {
     const words = `Step ${Math.round(step).toLocaleString("en")}, ${verdictWords[verdict]}${reason ? `: ${reason}` : ""}`;
     if (why.title !== words) why.textContent = why.title = words;
   };
-  figure.place = () => { place(); boundaries.place(); };
+  figure.place = () => { place(); placePin(); boundaries.place(); };
 
   const scrub = event => {
     const xa = figure.axis("xaxis");
@@ -113,7 +130,7 @@ function render({model, el}) {
     legend(data);
     host.style.minHeight = `${data.height}px`;
     await figure.draw(data.figure, {scrollZoom: false});
-    place();
+    figure.place();
     boundaries.show(data.edit);
     if (added) pane.body.scrollTop = pane.body.scrollHeight;  // where many rows scroll: show the new one
   };
@@ -121,7 +138,10 @@ function render({model, el}) {
   model.on("remove", () => figure.remove());
   connect(model, bus, ["payload", "progress"], changed => {
     if (changed.has("payload") || changed.has("progress")) draw();
-    else if (changed.has("step") || changed.has("shared")) place();
+    else {
+      if (changed.has("step") || changed.has("shared")) place();
+      if (changed.has("pinned") || changed.has("shared")) placePin();
+    }
   });
 }
 

@@ -71,7 +71,7 @@ function render({model, el}) {
   let follow = null;
 
   // In space: at most one restyle at a time, always the latest step, never while the camera is being turned.
-  let turning = false, busy = false, stale = false, nowTrace = -1;
+  let turning = false, busy = false, stale = false, moving = [];
   cells[0].addEventListener("pointerdown", () => { turning = true; });
   const released = () => { if (turning) { turning = false; placeInSpace(); } };
   window.addEventListener("pointerup", released);
@@ -81,9 +81,9 @@ function render({model, el}) {
     busy = true;
     while (stale && !turning) {
       stale = false;
-      const i = nearest(follow.step, bus.step);
-      const at = {x: [[follow.x[i]]], y: [[follow.y[i]]], z: [[follow.z[i]]]};
-      await window.Plotly.restyle(figures[0].plot, at, [nowTrace]);
+      const places = [bus.step, bus.pinned].map(step => step === undefined ? -1 : nearest(follow.step, step));
+      const at = Object.fromEntries(["x", "y", "z"].map(axis => [axis, places.map(i => [i < 0 ? null : follow[axis][i]])]));
+      await window.Plotly.restyle(figures[0].plot, at, moving);
       await new Promise(requestAnimationFrame);
     }
     busy = false;
@@ -95,10 +95,11 @@ function render({model, el}) {
     const circle = svg("circle", {class: "osculating"});
     const spoke = svg("line", {class: "spoke"});
     const hub = svg("circle", {class: "hub", r: 3});
+    const pin = svg("g", {class: "pinned"}, svg("circle", {r: 6}), svg("circle", {r: 1.8}));
     const dot = svg("circle", {class: "now", r: 6});
     figures[i].layer.append(svg("defs", {}, svg("clipPath", {id}, frame)),
-      svg("g", {"clip-path": `url(#${id})`}, circle, spoke, hub, dot));
-    return {frame, circle, spoke, hub, dot};
+      svg("g", {"clip-path": `url(#${id})`}, circle, spoke, hub, pin, dot));
+    return {frame, circle, spoke, hub, pin, dot};
   });
 
   function placeInPlane(i) {
@@ -110,6 +111,9 @@ function render({model, el}) {
     const at = nearest(follow.step, bus.step);
     const [x, y] = figure.pixel(plane.x[at], plane.y[at]);
     set(mark.dot, {cx: x, cy: y});
+    const pinned = bus.pinned === undefined ? -1 : nearest(follow.step, bus.pinned);
+    mark.pin.style.display = pinned < 0 ? "none" : "";
+    if (pinned >= 0) mark.pin.setAttribute("transform", `translate(${figure.pixel(plane.x[pinned], plane.y[pinned]).join(" ")})`);
     const radius = Math.abs(xa.l2p(plane.radius[at]) - xa.l2p(0));
     const round = bus.state.circles && Number.isFinite(radius) && radius < 20000;
     mark.circle.style.display = mark.spoke.style.display = mark.hub.style.display = round ? "" : "none";
@@ -154,7 +158,7 @@ function render({model, el}) {
     const {planes, ...path} = data.follow;
     const open = object => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, decode(v)]));
     follow = {...open(path), planes: planes.map(open)};
-    nowTrace = data.space.data.findIndex(trace => trace.meta?.layer === "now");
+    moving = ["now", "pinned"].map(layer => data.space.data.findIndex(trace => trace.meta?.layer === layer));
     pane.foot.textContent = data.caption;
     pane.foot.title = data.caption;
     bus.cusps = data.cusps;
@@ -183,7 +187,7 @@ function render({model, el}) {
   connect(model, bus, ["payload", "progress"], changed => {
     if (changed.has("payload") || changed.has("progress")) draw();
     else if (["colour", ...LAYERS.map(([name]) => name)].some(name => changed.has(name))) showLayers();
-    else if (changed.has("step") || changed.has("shared")) place();
+    else if (["step", "pinned", "shared"].some(name => changed.has(name))) place();
   });
 }
 
