@@ -18,6 +18,18 @@ async function plotly() {
   return window.Plotly;
 }
 
+// First drawings of a page take their turns, and the browser paints in between: what is drawn first is seen first.
+const painted = () => new Promise(resolve => {
+  const late = setTimeout(resolve, 300);  // a page in the background paints nothing
+  requestAnimationFrame(() => { clearTimeout(late); setTimeout(resolve); });
+});
+
+function inTurn(draw) {
+  const turn = (globalThis.devexploreTurn ?? Promise.resolve()).then(draw);
+  globalThis.devexploreTurn = turn.catch(() => {}).then(painted);
+  return turn;
+}
+
 class Figure {
   constructor(host, label) {
     this.label = label;
@@ -32,11 +44,11 @@ class Figure {
 
   async draw(figure, config = {}) {
     const Plotly = await plotly();
-    const first = !this.drawn;
     figure.layout.autosize = true;
-    await Plotly.react(this.plot, figure.data, figure.layout, {...CONFIG, ...config});
-    this.drawn = true;
-    if (first) {
+    const react = () => Plotly.react(this.plot, figure.data, figure.layout, {...CONFIG, ...config});
+    await (this.drawn ? react() : inTurn(react));
+    if (!this.drawn) {
+      this.drawn = true;
       this.plot.on("plotly_afterplot", () => this.placed());
       this.plot.on("plotly_relayouting", () => this.place());
     }

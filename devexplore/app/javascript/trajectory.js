@@ -175,8 +175,8 @@ function render({model, el}) {
       if (form !== undefined || layer === "forms") Object.assign(patch, {tab: "forms"}, bus.state.maximised === pane.name ? {maximised: ""} : {});
       bus.set(patch);
     };
-    for (const [i, figure] of figures.entries()) {
-      const first = !figure.drawn;
+    for (const i of [1, 2, 3, 0]) {  // space takes longest
+      const figure = figures[i], first = !figure.drawn;
       await figure.draw(i ? data.planes[i - 1] : data.space, {scrollZoom: true});
       if (first) figure.plot.on("plotly_click", jump);
     }
