@@ -6,6 +6,7 @@ of them shared by several drawings, are kept once; ``static_host.js`` puts them 
 
 import json
 from concurrent.futures import FIRST_COMPLETED, wait
+from datetime import date
 from typing import Any
 
 import param
@@ -81,6 +82,7 @@ class Recorder:
             "version": VERSION,
             "bus": "report",
             "refusal": f"Not in this saved page; it is in the served one: devexplore explore {self.run.path}",
+            "saved": date.today().isoformat(),
             "theme": self._themes[0],
             "state": self._start,
             "tabs": self._session.shell.tabs,
@@ -136,7 +138,9 @@ class Recorder:
     def _answers(self, name: str) -> list[list[Any]]:
         """Questions of a pane with their values, and the numbers of the answers."""
         pane, look, kept = PANES[name], self._session.look, []
-        for question, about in pane.kept_answers(look):
+        questions = list(pane.kept_answers(look))
+        for done, (question, about) in enumerate(questions):
+            self._say(done, len(questions), f"answers of {pane.title.lower()}")
             try:
                 work = pane.answers.get(question)
                 answer = self._table(pane) if work is None else work(look.derived, about)

@@ -65,6 +65,7 @@ def report(
     All panes are in it, with all forms, all texts of the probe and the rankings of tokens over each stage.
     What needs the network itself or changes what is saved (a text or prompt of one's own, other components or
     boundaries) rests there, and says that the served page does it. Waits for what the page computes first.
+    Folders of this machine are not told: commands and code in the file call the run by its own folder's name.
 
     Args:
         out: the file (None: the run's name and ``.html``, in the working folder). One that is there is
@@ -86,6 +87,8 @@ def report(
     file = Path(re.sub(r"[^\w.-]+", "_", opened.name) + ".html" if out is None else out)
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(recorded)[:-1] + f', "values": {recorder.values.json()}}}'
+    if opened.path.is_absolute():
+        text = text.replace(*(json.dumps(name)[1:-1] for name in (str(opened.path), opened.path.name)))
     file.write_text(_page(opened.name, text), encoding="utf-8")
     return file
 

@@ -79,6 +79,7 @@ def save(
             file.write_text(figure, encoding="utf-8")
             saved.files.append(file)
             continue
+        figure = _printed(figure)
         for kind in formats:
             saved.files.append(place / f"{name}.{kind}")
             pictures.append(_picture(figure, saved.files[-1], kind))
@@ -110,6 +111,26 @@ def _drawings(run: Run) -> Iterator[tuple[str, Callable[[], go.Figure | str]]]:
         yield "k_gons", partial(k_gons, run, stages=stages)
     if run.system == "deep_linear":
         yield "staircase", partial(staircase, run, stages=stages)
+
+
+def _printed(figure: go.Figure) -> go.Figure:
+    """On paper a slider is the words that it stands at."""
+    layout: Any = figure.layout
+    for slider in layout.sliders:
+        at, step = slider.currentvalue, slider.steps[slider.active]
+        figure.add_annotation(
+            text=f"{at.prefix}{step.label}",
+            font=at.font.to_plotly_json(),
+            x=slider.x,
+            y=slider.y,
+            xref="paper",
+            yref="paper",
+            xanchor="left",
+            yanchor="top",
+            showarrow=False,
+        )
+    layout.sliders = ()
+    return figure
 
 
 def _picture(figure: go.Figure, file: Path, kind: str) -> dict[str, Any]:

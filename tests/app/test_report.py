@@ -87,6 +87,12 @@ def test_hostile_names_and_tokens_end_no_element_of_the_file(report_of_text):
     assert AWKWARD[0] in drawing(told(report_of_text), "tokens")["lead"]
 
 
+def test_no_folder_of_this_machine_is_told(report_of_text, folder):
+    text = report_of_text.read_text(encoding="utf-8")
+    assert str(folder) not in text
+    assert "devexplore explore made-up" in told(report_of_text)["refusal"]
+
+
 def test_nothing_may_be_fetched(report_of_text):
     policy = re.search(r'Security-Policy" content="([^"]*)"', report_of_text.read_text(encoding="utf-8"))[1]
     assert policy.startswith("default-src 'none';")

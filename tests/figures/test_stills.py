@@ -51,6 +51,16 @@ def test_what_the_run_lacks_is_said_and_the_rest_is_written(run_without, no_pict
     assert {one["opts"]["scale"] for one in no_pictures} == {stills.DOTS}
 
 
+def test_on_paper_a_slider_is_the_words_that_it_stands_at(table_run, no_pictures, tmp_path):
+    run = table_run("llc,llc_se,loss")
+    slider = dx.figures.landscape(run).layout.sliders[0]
+    dx.figures.save(run, tmp_path, ("svg",))
+    (figure,) = (one["fig"] for one in no_pictures if one["path"].stem == "landscape")
+    words = f"samples n = {slider.steps[slider.active].label}"
+    assert [note.text for note in figure.layout.annotations].count(words) == 1
+    assert len(figure.layout.sliders) == 0
+
+
 @pytest.mark.parametrize("formats", [(), ("pdf", "bmp")])
 def test_other_formats_are_refused_before_anything_is_written(measured_run, tmp_path, formats):
     with pytest.raises(InvalidSpec, match="pdf, png, svg"):

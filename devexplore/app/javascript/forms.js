@@ -47,6 +47,7 @@ function render({model, el}) {
   const called = h("input", {type: "text", maxlength: 60, "aria-label": "Name of this form", placeholder: "name it"});
   const noted = h("textarea", {rows: 1, "aria-label": "Note on this form", placeholder: "a note of your own"});
   const own = h("div", {class: "own"}, called, noted);
+  if (bus.still) { called.readOnly = noted.readOnly = true; own.title = bus.still; }  // read, not greyed
   const wrong = h("p", {class: "state wrong", role: "status"});
   const prompt = h("textarea", {rows: 1, "aria-label": "A text of your own to lift the form to", spellcheck: "false",
     placeholder: "Lift it to a text of your own (Enter)"});
@@ -116,7 +117,7 @@ function render({model, el}) {
   called.addEventListener("keydown", event => { if (event.key === "Enter") called.blur(); });
   noted.addEventListener("keydown", event => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); noted.blur(); } });
   const writeNote = () => {
-    own.hidden = data.form === null;
+    own.hidden = data.form === null || (Boolean(bus.still) && !data.names[data.form] && !data.note);
     complain(data.unread ?? "");
     if (data.form === null) return;
     const active = pane.section.getRootNode().activeElement;

@@ -133,7 +133,7 @@ function openReport(report, viewers, root) {
   const page = mount("shell", shell);
   root.append(page);
   const top = page.shadowRoot.querySelector(".top");
-  top.querySelector(".description").after(h("span", {class: "saved", title: report.refusal}, "saved page"));
+  top.querySelector(".description").after(h("span", {class: "saved", title: report.refusal}, `saved ${report.saved}`));
   top.parentNode.append(note);
   open = true;
   fill(last);

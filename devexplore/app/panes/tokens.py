@@ -114,7 +114,8 @@ class TokensPane(Pane):
         return [[{"sequence": at, "text": ""} for at in page] for page in kept_pages(look)]
 
     def kept_answers(self, look: Look) -> Iterable[tuple[str, dict[str, Any]]]:
-        """Over each stage, and all of training: rankings, and predictions in place of the locked token."""
+        """Over each stage, and all of training: rankings, and predictions in the text that is open (of one of
+        the user's own, in the place that is locked)."""
         derived, selection = look.derived, look.selection
         losses = derived.token_losses
         if losses is None:
@@ -126,10 +127,10 @@ class TokensPane(Pane):
             for by in RANKED_BY if _readable(derived) else RANKED_BY_OF_GRID:
                 for source in sorted({"", text}):
                     yield "ranking", {"text": source, "by": by, "steps": compared}
-            if selection.token >= 0 and _readable(derived):
+            if _readable(derived):
                 sequence = 0 if text else min(selection.sequence, losses.sizes["sequence"] - 1)
-                place = {"sequence": sequence, "token": selection.token}
-                yield "top", {"text": text, **place, "steps": compared}
+                for token in [selection.token] if text else range(losses.sizes["position"]):
+                    yield "top", {"text": text, "sequence": sequence, "token": token, "steps": compared}
 
 
 def kept_pages(look: Look) -> list[range]:
