@@ -88,7 +88,8 @@ def report(
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(recorded)[:-1] + f', "values": {recorder.values.json()}}}'
     if opened.path.is_absolute():
-        text = text.replace(*(json.dumps(name)[1:-1] for name in (str(opened.path), opened.path.name)))
+        here, name = (json.dumps(words)[1:-1] for words in (str(opened.path), opened.path.name))
+        text = text.replace(here, name)
     file.write_text(_page(opened.name, text), encoding="utf-8")
     return file
 
