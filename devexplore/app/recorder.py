@@ -77,11 +77,14 @@ class Recorder:
                 self._show({key: self._start[key] for key in pane.follows})
             self._frames[theme] = self.values.fields(json.loads(self._session.shell.payload))
         self._show({name: self._start[name] for name in ("theme", "tab")})
-        viewers = self._session.viewers
+        limit = self._limit()
+        viewers, command = self._session.viewers, f"devexplore explore {self.run.path}"
         return {
             "version": VERSION,
             "bus": "report",
-            "refusal": f"Not in this saved page; it is in the served one: devexplore explore {self.run.path}",
+            "refusal": f"Not in this saved page; it is in the served one: {command}",
+            "about": f"A saved page: it scrubs and holds what it shows. Texts and prompts of your own, other "
+            f"components and boundaries, and further rankings need the served one: {command}",
             "saved": date.today().isoformat(),
             "theme": self._themes[0],
             "state": self._start,
@@ -99,6 +102,7 @@ class Recorder:
                     "follows": self._follows[name],
                     "drawings": self._drawings[name],
                     "answers": self._answers(name),
+                    "limit": limit if name == "tokens" else None,
                 }
                 for name, pane in PANES.items()
             },
@@ -134,6 +138,14 @@ class Recorder:
         self._drawings[name].append({"shown": seen, "fields": self.values.fields(payload)})
         self._count += 1
         self._say(self._count, 0, f"drawing {PANES[name].title.lower()}")
+
+    def _limit(self) -> float:
+        """The colour limit between two steps of the user's choice: one for all, over the whole training."""
+        if self._start["change"] != "custom":
+            self._show({"change": "custom", "change_from": 0, "change_to": -1})
+        limit = self._session.viewers["tokens"].param.values()["limit"]
+        self._show({name: self._start[name] for name in ("change", "change_from", "change_to")})
+        return limit
 
     def _answers(self, name: str) -> list[list[Any]]:
         """Questions of a pane with their values, and the numbers of the answers."""

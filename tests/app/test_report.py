@@ -175,6 +175,9 @@ def test_tabs_themes_rankings_and_tables_work_and_an_address_brings_the_view_bac
     with page.expect_download() as download:
         page.get_by_role("menuitem", name="Table (CSV)").click()
     assert download.value.suggested_filename.endswith("-timeline.csv")
+    page.get_by_role("button", name="text", exact=True).click()
+    page.get_by_label("Loss change between").select_option("custom")
+    page.locator(".scale", has_text=re.compile(r"fell \d")).wait_for()
     page.get_by_role("tab", name="Metrics").click()
     page.locator("section[aria-label=Metrics] svg.main-svg").first.wait_for()
     page.wait_for_function("() => location.hash.includes('tab=behaviour')")

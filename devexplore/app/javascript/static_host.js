@@ -103,8 +103,8 @@ function openReport(report, viewers, root) {
   const note = h("p", {class: "refusal", role: "status"});
   note.hidden = true;
   let quiet = 0, resting = 0, last = start, open = false;
-  const refuse = () => {
-    note.textContent = report.refusal;
+  const refuse = (words = report.refusal) => {
+    note.textContent = words;
     note.hidden = false;
     clearTimeout(quiet);
     quiet = setTimeout(() => { note.hidden = true; }, SAID_MS);
@@ -130,10 +130,11 @@ function openReport(report, viewers, root) {
   const frame = theme => JSON.stringify(whole(report.frames[theme]));
   const shell = new StillModel({payload: frame(start.theme), state: JSON.stringify({version: report.version, ...start}),
     tabs: report.tabs, query: "", bus: report.bus, get_child: name => mount(name, paneModel(name))});
+  shell.send_msg = ({number, question}) => { if (question) setTimeout(() => shell.tell("msg:custom", {answer: number, value: "null", error: report.refusal})); };
   const page = mount("shell", shell);
   root.append(page);
   const top = page.shadowRoot.querySelector(".top");
-  top.querySelector(".description").after(h("span", {class: "saved", title: report.refusal}, `saved ${report.saved}`));
+  top.querySelector(".description").after(h("button", {type: "button", class: "saved", title: report.about, onclick: () => refuse(report.about)}, `saved ${report.saved}`));
   top.parentNode.append(note);
   open = true;
   fill(last);
