@@ -94,6 +94,13 @@ class Behaviour(Viewer):
     _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "behaviour")]
 
 
+class Chains(Viewer):
+    """The traces behind each estimate of the LLC."""
+
+    _esm = script("bus", "pane", "figure", "chain_charts", "chain_strip", "chains")
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "chains")]
+
+
 class Landscape(Viewer):
     """Wells, and how sure each is to be preferred, at a number of samples."""
 

@@ -20,6 +20,8 @@ import xarray as xr
 
 from devexplore import schema
 from devexplore.analysis.annotations import saved_boundaries
+from devexplore.analysis.calibration import Recommendation, recommend
+from devexplore.analysis.chain_readings import chain_readings
 from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.form_readings import FormReading, read_form
 from devexplore.analysis.forms import find_forms
@@ -31,6 +33,7 @@ from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure import ensure_outputs
+from devexplore.measure.calibrate import GROUP as CALIBRATION
 from devexplore.measure.lift import lift
 from devexplore.measure.own_text import token_losses
 from devexplore.run import Run, open_run
@@ -117,6 +120,12 @@ class DerivedRun:
         return None if self.llc is None else trust(self.llc)
 
     @cached_property
+    def chain_readings(self) -> xr.Dataset | None:
+        """Chains with their running estimates and verdicts; None where neither chains nor an LLC is there."""
+        chains = self.group(schema.CHAINS)
+        return None if chains is None and self.llc is None else chain_readings(chains, self.llc, self.trust)
+
+    @cached_property
     def checkpoints(self) -> xr.Dataset | None:
         return self.group("checkpoints")
 
@@ -187,6 +196,20 @@ class DerivedRun:
         if not stages.done() or stages.exception() is not None or stages.result() is None:
             return None
         return self._job("free energies", lambda _: in_sight(free_energy(self.run, stages.result())))
+
+    @property
+    def calibration(self) -> Job | None:
+        """The latest sweep over sampler settings with what it recommends; None without one."""
+        sweeps = [name for name in self.run.groups if name.startswith(f"{CALIBRATION}/")]
+        if not sweeps:
+            return None
+
+        def work(_: Progress) -> tuple[xr.Dataset, Recommendation]:
+            held = [self.run.dataset(name) for name in sweeps]
+            latest = max(held, key=lambda sweep: str(sweep.attrs.get("created", ""))).load()
+            return latest, recommend(latest)
+
+        return self._job("calibration", work)
 
     @property
     def dynamics(self) -> Job:

@@ -4,6 +4,7 @@ Each takes a run and, where they are at hand, what was derived from it, so that 
 a Plotly figure (``token_changes``: HTML); and says in its place what the run does not hold.
 """
 
+from devexplore.figures.chains import chains as chains
 from devexplore.figures.development import development as development
 from devexplore.figures.development import trajectory as trajectory
 from devexplore.figures.landscape import landscape as landscape
@@ -21,6 +22,7 @@ from devexplore.figures.toy_models import staircase as staircase
 
 __all__ = [
     "agreement",
+    "chains",
     "development",
     "developments",
     "k_gons",

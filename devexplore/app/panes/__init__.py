@@ -4,6 +4,7 @@ from typing import Final
 
 from devexplore.app.pane import Pane
 from devexplore.app.panes.behaviour import BehaviourPane
+from devexplore.app.panes.chains import ChainsPane
 from devexplore.app.panes.forms import FormsPane
 from devexplore.app.panes.landscape import LandscapePane
 from devexplore.app.panes.timeline import TimelinePane
@@ -16,6 +17,7 @@ PANES: Final[dict[str, Pane]] = {
     "tokens": TokensPane(),
     "forms": FormsPane(),
     "behaviour": BehaviourPane(),
+    "chains": ChainsPane(),
     "landscape": LandscapePane(),
 }
 
