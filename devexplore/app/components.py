@@ -32,15 +32,8 @@ def sheet(*names: str) -> list[str]:
     return [(HERE / "css" / f"{name}.css").read_text(encoding="utf-8") for name in names]
 
 
-class Viewer(JSComponent):
-    """A pane: draws ``payload`` (JSON, see payload.py) and follows the bus named ``bus``."""
-
-    payload = param.String("", doc="What to draw, or {'message': …} saying what would measure it.")
-    progress = param.String("", doc="JSON of a running computation; empty when none runs.")
-    bus = param.String("", doc="Name of the page's bus in the browser.")
-    pane = param.String("", doc="The pane's name, as in the Selection.")
-    title = param.String("", doc="What it is called on the page.")
-    tabbed = param.Boolean(False, doc="Whether it shares its place with others, whose tab says what it is.")
+class Asking(JSComponent):
+    """A part of the page whose browser side may ask Python for what takes work."""
 
     __abstract = True
 
@@ -53,6 +46,19 @@ class Viewer(JSComponent):
     def answer(self, number: int, value: Any, error: str = "") -> None:
         """What was asked as ``number``, or why it cannot be answered."""
         self._send_msg({"answer": number, "value": encode(value), "error": error})
+
+
+class Viewer(Asking):
+    """A pane: draws ``payload`` (JSON, see payload.py) and follows the bus named ``bus``."""
+
+    payload = param.String("", doc="What to draw, or {'message': …} saying what would measure it.")
+    progress = param.String("", doc="JSON of a running computation; empty when none runs.")
+    bus = param.String("", doc="Name of the page's bus in the browser.")
+    pane = param.String("", doc="The pane's name, as in the Selection.")
+    title = param.String("", doc="What it is called on the page.")
+    tabbed = param.Boolean(False, doc="Whether it shares its place with others, whose tab says what it is.")
+
+    __abstract = True
 
 
 class Timeline(Viewer):
@@ -108,11 +114,12 @@ class Landscape(Viewer):
     _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "landscape")]
 
 
-class Shell(JSComponent):
+class Shell(Asking):
     """Header, player, help and the grid that holds the panes."""
 
     payload = param.String("", doc="The run: name, description, steps, stages, loss.")
     state = param.String("", doc="The Selection at the start, as JSON.")
+    news = param.String("", doc="JSON of what there is to say of the run beside what it holds.")
     tabs = param.List([], doc="Name and title of each pane that shares a place with others.")
     query = param.String("", doc="The Selection as a URL query; the browser shows it in its address.")
     bus = param.String("", doc="Name of the page's bus in the browser.")
@@ -125,7 +132,7 @@ class Shell(JSComponent):
     landscape = Child(doc="Pane.")
     compare = Child(doc="Pane.")
 
-    _esm = script("bus", "pane", "player", "dividers", "shell")
+    _esm = script("bus", "pane", "player", "dividers", "open_run", "shell")
     _stylesheets: ClassVar[list[str]] = [css_variables(), *sheet("common", "shell")]
 
     def __init__(self, selection: Selection, panes: Mapping[str, Viewer], **params: Any) -> None:
@@ -135,7 +142,10 @@ class Shell(JSComponent):
         selection.param.watch(self._tell, list(selection.state()))
 
     def _handle_msg(self, data: Mapping[str, Any]) -> None:
-        """The browser changed the Selection."""
+        """The browser changed the Selection, or asks."""
+        if "question" in data:
+            super()._handle_msg(data)
+            return
         self._heard = dict(data)
         try:
             self._selection.apply(data)

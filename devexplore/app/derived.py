@@ -31,6 +31,7 @@ from devexplore.analysis.metric_intervals import metric_intervals
 from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
+from devexplore.app.fingerprint import ANNOTATIONS, Fingerprint, annotations_stamp, fingerprint
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure import ensure_outputs
 from devexplore.measure.calibrate import GROUP as CALIBRATION
@@ -70,6 +71,10 @@ class Job:
         self.done, self.total, self.text = done, total, text
 
     @property
+    def has_failed(self) -> bool:
+        return self.future.done() and self.future.exception() is not None
+
+    @property
     def seconds_left(self) -> float | None:
         """Estimated from the pace so far; None before there is one."""
         made = self.done - self._ahead
@@ -87,9 +92,11 @@ class LiftedForm(NamedTuple):
 
 
 class DerivedRun:
-    """A run and what follows from it. Safe to share between threads and sessions."""
+    """A run as it is on disk at one time, and what follows from it. Safe to share between threads and
+    sessions. When the run goes on, another takes its place (renewal.py)."""
 
     def __init__(self, run: Run, pool: ThreadPoolExecutor) -> None:
+        self.fingerprint: Fingerprint = fingerprint(run)  # first: what changes while we read is a change
         self.run = run
         self._pool = pool
         self._lock = threading.Lock()
@@ -311,12 +318,26 @@ class DerivedRun:
         def change(_: Progress) -> Any:
             with self._changing:
                 done = work(self, values)
+                self.fingerprint = {**self.fingerprint, ANNOTATIONS: annotations_stamp(self.run)}
             with self._lock:
                 self._jobs.pop("stages", None)
                 self._jobs.pop("free energies", None)
             return done
 
         return Job(change, self._pool)
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """Those that were asked for so far, by name."""
+        with self._lock:
+            return dict(self._jobs)
+
+    def successor(self, run: Run, data: Mapping[str, Any], jobs: Mapping[str, Job]) -> "DerivedRun":
+        """For the same run, opened anew: with this much of what was read and found before."""
+        new = DerivedRun(run, self._pool)
+        vars(new).update(data)
+        new._jobs = dict(jobs)
+        return new
 
     def _job(self, name: str, work: Callable[[Progress], Any]) -> Job:
         with self._lock:

@@ -4,50 +4,39 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 os.environ.setdefault("BOKEH_RESOURCES", "server")  # before Panel loads: no style or script from outside
 
 import panel as pn
 
-from devexplore.app.derived import DerivedRun
+from devexplore.app.runs import ServedRuns
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
-from devexplore.errors import RunNotFound
 from devexplore.run import Run
 
 PORT = 5006
 ADDRESS = "127.0.0.1"
 
 
-def derive(runs: Sequence[Run]) -> dict[str, DerivedRun]:
-    """The runs by name (numbered where two share one), sharing the background workers."""
-    if not runs:
-        raise RunNotFound("no run to explore: name a run folder, or install the bundled runs")
-    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="devexplore")
-    named: dict[str, DerivedRun] = {}
-    for run in runs:
-        name, number = run.name, 2
-        while name in named:
-            name, number = f"{run.name} {number}", number + 1
-        named[name] = DerivedRun(run, pool)
-    return named
+def derive(runs: Sequence[Run]) -> ServedRuns:
+    """The runs by name, with what follows from them. Raises ``RunNotFound`` where there is none."""
+    return ServedRuns(runs)
 
 
-def page(
-    runs: Sequence[Run] | Mapping[str, DerivedRun], start: Selection | None = None
-) -> pn.viewable.Viewable:
+def page(runs: Sequence[Run] | ServedRuns, start: Selection | None = None) -> pn.viewable.Viewable:
     """One session's page. Its Selection comes from the address; where that has none, ``start`` is it."""
     pn.extension("plotly", notifications=False)
-    derived = runs if isinstance(runs, Mapping) else derive(runs)
+    derived = runs if isinstance(runs, ServedRuns) else derive(runs)
     location = pn.state.location
     query = location.search if location is not None else ""
     selection = Selection.from_query(query or "")
     if start is not None and not query:
         selection.apply(start.state())
-    return Session(derived, selection).shell
+    session = Session(derived, selection)
+    session.keep_up()
+    return session.shell
 
 
 def serve(

@@ -1,6 +1,7 @@
 """One browser session: a Selection, the runs, and the panes that follow them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -11,10 +12,12 @@ import panel as pn
 from devexplore.app.components import Shell, Viewer
 from devexplore.app.derived import READ_ERRORS, DerivedRun, Job
 from devexplore.app.describe import describe
+from devexplore.app.opening import OPENING
 from devexplore.app.pane import Look, Waiting, message
 from devexplore.app.panes import ALWAYS, PANES
 from devexplore.app.panes.tokens import limit_between
 from devexplore.app.payload import encode
+from devexplore.app.runs import ServedRuns
 from devexplore.app.selection import Selection
 from devexplore.views.stages import chips
 
@@ -30,11 +33,17 @@ class Session:
     every ``POLL_MS``: a pane that waits for it, or was drawn without it, is filled when it is there.
     """
 
-    def __init__(self, runs: Mapping[str, DerivedRun], selection: Selection) -> None:
-        self.runs = runs
+    def __init__(self, served: ServedRuns, selection: Selection) -> None:
+        self._served = served
+        self.runs = runs = dict(served)  # changes in the session's own thread only, between two drawings
         self.selection = selection
+        self._notice = ""
         if selection.run not in runs:
-            selection.run = next(iter(runs))
+            first = next(iter(runs))
+            if selection.run:
+                self._notice = f"No run “{selection.run}” is served here; this is “{first}”."
+                selection.forget_run()
+            selection.run = first
         if selection.tab not in PANES:
             selection.tab = next(name for name in PANES if name not in ALWAYS)
         self._look = Look(runs, selection)
@@ -43,6 +52,7 @@ class Session:
         self._awaited: dict[str, set[Job]] = {}
         self._blocked: dict[str, Waiting] = {}
         self._stale = set(PANES)
+        self._kept: set[str] = set()
         bus = uuid4().hex
         self.viewers: dict[str, Viewer] = {
             name: pane.viewer(bus=bus, pane=name, title=pane.title, tabbed=name not in ALWAYS)
@@ -52,6 +62,7 @@ class Session:
             viewer.asked = partial(self._asked, name)
         tabs = [[name, pane.title] for name, pane in PANES.items() if name not in ALWAYS]
         self.shell = Shell(selection, self.viewers, bus=bus, tabs=tabs, sizing_mode="stretch_both")
+        self.shell.asked = self._asked_to_open
         self.show_run()
         watch = selection.param.watch
         watch(self._change_run, "run")
@@ -85,11 +96,39 @@ class Session:
     def refill(self, *names: str) -> None:
         """These panes (by default all, and the frame) are to be drawn anew: the seen ones now."""
         self._stale |= set(names or PANES)
+        self._kept -= set(names or PANES)
         if not names:
             self._fill(_FRAME)
+            self._say_news()
             for name in self._stale - set(self._seen()):
                 self.viewers[name].payload = ""  # nothing of another run or theme when it is opened
         self._fill_seen()
+
+    def keep_up(self) -> None:
+        """Follow the files of the runs from now on, until the browser is gone."""
+        stop = self._served.listen(lambda name: self._soon(partial(self.renew, name)))
+        if self._document is not None:
+            pn.state.on_session_destroyed(lambda _: stop())
+
+    def renew(self, name: str) -> None:
+        """There is something new of a run: the Selection stays, and so does what is drawn until the new is
+        there. A cursor at the last checkpoint goes on to the new last one."""
+        before, known = self.runs.get(name), len(self.runs)
+        self.runs.update(self._served)
+        self._say_news()
+        if name == self.selection.run and self.runs[name] is not before:
+            if before is not None and self.selection.step == _last_step(before):
+                self.selection.step = -1
+            self._stale, self._kept = set(PANES), set(PANES)
+            self._fill(_FRAME)
+            self._fill_seen()
+        elif len(self.runs) != known:
+            self._fill(_FRAME)
+
+    def _say_news(self) -> None:
+        """What there is to say of the run in the page's head."""
+        news = self._served.news(self.selection.run)
+        self.shell.news = encode({"notice": self._notice, **news._asdict()})
 
     def _seen(self) -> Iterable[str]:
         return [name for name in PANES if name in (*ALWAYS, self.selection.tab, self.selection.maximised)]
@@ -109,10 +148,12 @@ class Session:
         viewer: Viewer | Shell = self.shell if name == _FRAME else self.viewers[name]
         try:
             viewer.payload = encode(self._frame() if name == _FRAME else self._pane(name))
+            self._kept.discard(name)
         except Waiting as waiting:
             self._blocked[name] = waiting
         except READ_ERRORS as error:
             viewer.payload = encode(message("This part of the run cannot be read", str(error)))
+            self._served.unreadable(self.selection.run)
         if isinstance(viewer, Viewer):
             viewer.progress = self._progress(name)
         self._awaited[name] = self._look.awaited
@@ -129,9 +170,10 @@ class Session:
         }
 
     def _progress(self, name: str) -> str:
-        """How far that is what a pane cannot be drawn without; empty where there is nothing."""
+        """How far that is what a pane cannot be drawn without; empty where there is nothing, and where what
+        was drawn before still stands."""
         waiting = self._blocked.get(name)
-        if waiting is None:
+        if waiting is None or (name in self._kept and self.viewers[name].payload):
             return ""
         job = waiting.job
         said = {"done": job.done, "total": job.total, "text": job.text, "seconds": job.seconds_left}
@@ -173,6 +215,7 @@ class Session:
             if error is None:
                 if act is not None:
                     self.refill()
+                    self._served.tell(self.selection.run)
                 viewer.answer(number, job.future.result())
             else:
                 viewer.answer(number, None, str(error))
@@ -181,6 +224,21 @@ class Session:
             self._soon(say)
 
         job.future.add_done_callback(tell)
+
+    def _asked_to_open(self, number: int, question: str, values: Mapping[str, Any]) -> None:
+        """The dialog for opening runs asks. A run that was opened is there before its name is told."""
+
+        def say(asked: Future[Any]) -> None:
+            error = asked.exception()
+            for name in self._served.keys() - self.runs.keys():
+                self.renew(name)
+            if error is None:
+                self.shell.answer(number, asked.result())
+            else:
+                self.shell.answer(number, None, str(error))
+
+        asked = self._served.ask(OPENING[question], values)
+        asked.add_done_callback(lambda done: self._soon(partial(say, done)))
 
     def _soon(self, call: Callable[[], None]) -> None:
         """In the page's own thread, where there is a page."""
@@ -193,6 +251,7 @@ class Session:
         if self.selection.run not in self.runs:
             self.selection.run = next(iter(self.runs))
             return
+        self._notice = ""
         self.selection.forget_run()
         self.show_run()
 
@@ -230,3 +289,11 @@ class Session:
             return
         end = self.selection.change_to if self.selection.change_to >= 0 else losses["step"].values[-1]
         self.viewers["tokens"].param.update(limit=limit_between(losses, self.selection.change_from, end))
+
+
+def _last_step(derived: DerivedRun) -> int:
+    """Of the run's checkpoints; −1, which always is the last one, where they cannot be read."""
+    try:
+        return int(derived.steps[-1])
+    except (*READ_ERRORS, IndexError):
+        return -1

@@ -20,6 +20,32 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def writer_of(store: Path) -> int | None:
+    """The process, other than this one, that writes to the store of this path now; None where none does.
+
+    From the file that a writer leaves beside the store, without touching the lock. Unknown on Windows, where
+    a process cannot be asked whether it lives; None there.
+    """
+    try:
+        words = lock_file(store).read_text().split()
+    except (OSError, ValueError):
+        return None
+    if sys.platform == "win32" or len(words) != 2 or not words[1].isdecimal() or int(words[1]) == os.getpid():
+        return None
+    try:
+        os.kill(int(words[1]), 0)  # asks only
+    except PermissionError:
+        return int(words[1])  # of another user
+    except (ProcessLookupError, OverflowError):
+        return None
+    return int(words[1])
+
+
+def lock_file(store: Path) -> Path:
+    """Where the lock on a store lies: beside it."""
+    return store.with_name(store.name + ".lock")
+
+
 class WriterLock:
     """Held from construction until ``release`` (or the end of the process). Raises ``NotWritable`` if taken.
 

@@ -27,7 +27,7 @@ from devexplore.store.group import (
     translated_write_errors,
 )
 from devexplore.store.lazy import DECODING_ERRORS, open_group
-from devexplore.store.lock import WriterLock
+from devexplore.store.lock import WriterLock, lock_file
 from devexplore.store.provenance import SEED, SPEC, as_json, provenance
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Store:
         if self.mode != "a":
             raise NotWritable(f"{path}: opened for reading; open it with Store(path, mode='a')")
         if self._lock is None:
-            self._lock = WriterLock(path.with_name(path.name + ".lock"))
+            self._lock = WriterLock(lock_file(path))
             for leftover in path.rglob(f"*{PARTIAL}"):  # of writers that were killed; none is alive now
                 leftover.unlink(missing_ok=True)
         return path

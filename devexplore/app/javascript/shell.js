@@ -7,6 +7,7 @@ const KEYS = [
   ["Shift ← →", "previous, next stage boundary, cusp or form"],
   ["Space", "play, pause"],
   ["c  e  v  f  r", "circles, evolute, vertices, forms, raw points"],
+  ["o", "open a run"],
   ["p", "pin this step, to see others beside it; again: unpin"],
   ["s", "colour by stage or by step"],
   ["[  ]", "in the tokens: previous, next token"],
@@ -45,6 +46,7 @@ function render({model, el}) {
   const again = h("button", {type: "button", class: "icon", "aria-label": "Do again", title: "Do again (Ctrl Shift z)", onclick: () => bus.takeBack(false)}, "↷");
   bus.told = () => { back.disabled = !bus.done.length; again.disabled = !bus.undone.length; };
   bus.told();
+  const news = buildNews(), opener = buildOpener(model, bus);
   const player = buildPlayer(bus);
   const ALWAYS = ["timeline", "trajectory"];
   const places = ALWAYS.map(name => h("div", {class: `place ${name}`}, model.get_child(name)));
@@ -87,8 +89,8 @@ function render({model, el}) {
     if (panels.has(large) && large !== open()) bus.set({tab: large});
   };
   const root = h("div", {class: "theme page"},
-    h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, description, link, back, again, theme, ask),
-    player.node, main, help);
+    h("div", {}, h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, opener.button, description, news.activity, link, back, again, theme, ask), news.banner),
+    player.node, main, help, opener.dialog);
   el.replaceChildren(root);
 
   // Browser → Python: at once when quiet, else every SEND_EVERY_MS the latest values.
@@ -110,7 +112,7 @@ function render({model, el}) {
     if (bus.ready) player.show(changed);
   });
   // Python → browser
-  const hear = patch => bus.set(patch, "server");
+  const hear = patch => { if (!("answer" in patch)) bus.set(patch, "server"); };
   model.on("msg:custom", hear);
 
   const dress = () => {
@@ -137,6 +139,8 @@ function render({model, el}) {
     bus.share(payload);
   };
   model.on("payload", readPayload);
+  const readNews = () => { if (model.news) news.show(JSON.parse(model.news)); };
+  model.on("news", readNews);
   model.on("query", () => history.replaceState(null, "", location.pathname + model.query));
 
   const onKey = event => {
@@ -146,7 +150,7 @@ function render({model, el}) {
       event.preventDefault();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(node) || help.open || !bus.ready) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(node) || help.open || opener.dialog.open || !bus.ready) return;
     const flips = {c: "circles", e: "evolute", v: "vertices", f: "forms", r: "raw"};
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       const by = event.key === "ArrowLeft" ? -1 : 1;
@@ -155,6 +159,7 @@ function render({model, el}) {
     else if (flips[event.key]) bus.set({[flips[event.key]]: !bus.state[flips[event.key]]});
     else if (event.key === "s") bus.set({colour: bus.state.colour === "stage" ? "step" : "stage"});
     else if (event.key === "t") theme.click();
+    else if (event.key === "o") opener.show();
     else if (event.key === "m") bus.set({maximised: bus.state.maximised ? "" : bus.under ?? open()});
     else if (event.key === "?") help.showModal();
     else if (event.key === "p") bus.pin();
@@ -172,6 +177,7 @@ function render({model, el}) {
   arrange();
   if (!start.theme && matchMedia("(prefers-color-scheme: dark)").matches) bus.set({theme: "dark"});
   readPayload();
+  readNews();
 }
 
 export default {render};
