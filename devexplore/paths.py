@@ -1,6 +1,9 @@
 """Paths as they are given to public functions."""
 
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 from devexplore.errors import InvalidSpec
@@ -13,6 +16,13 @@ def as_path(given: object, what: str) -> Path:
     if "\0" in str(given):
         raise InvalidSpec(f"expected {what}, got a name with the character NUL: {str(given)!r}")
     return Path(given)
+
+
+def as_argument(path: str | os.PathLike[str]) -> str:
+    """A path as it is typed after a command: in quotes where it holds blanks or what a shell reads."""
+    if sys.platform == "win32":
+        return subprocess.list2cmdline([os.fspath(path)])
+    return shlex.quote(os.fspath(path))
 
 
 def is_there(path: Path) -> bool:

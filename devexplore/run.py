@@ -16,7 +16,7 @@ import xarray as xr
 
 from devexplore.checkpoints import LocalCheckpoints
 from devexplore.errors import CheckpointNotFound, NotMeasured, NotWritable, RunNotFound, SchemaError
-from devexplore.paths import as_path, is_there
+from devexplore.paths import as_argument, as_path, is_there
 from devexplore.schema import (
     ANNOTATIONS_FILE,
     CHECKPOINTS_FOLDER,
@@ -109,11 +109,15 @@ class Run:
         """How to come by what was not measured, in words; ``only`` as in `devexplore measure --only`."""
         if self.system == TABLE:
             return "this run was imported from a table and has no network that could be measured"
-        command = f"run `devexplore measure {self.path} --only {only}`"
+        command = f"run `{self.measure_command(only)}`"
         stale = [group for group in (METRICS, METRIC_BLOCKS) if only == METRICS and self.has(group)]
         if stale:  # what they lack, they lack for being older; the store never mixes versions
             return f"remove {' and '.join(stale)} from {self.store_path}, then {command}"
         return command
+
+    def measure_command(self, only: str) -> str:
+        """The command that measures it, as it is typed."""
+        return f"devexplore measure {as_argument(self.path)} --only {only}"
 
     @cached_property
     def seeds(self) -> tuple["Run", ...]:

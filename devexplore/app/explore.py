@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from devexplore.app.page import ADDRESS, free_port, serve
+from devexplore.app.recent import remember
 from devexplore.run import Run, bundled_runs, open_run
 
 
@@ -15,6 +16,8 @@ def explore(*runs: Run | str | os.PathLike[str], height: int = 900) -> Any:
     Elsewhere this opens the browser and blocks until interrupted.
     """
     opened = [run if isinstance(run, Run) else open_run(run) for run in (runs or bundled_runs().values())]
+    for run in reversed(opened if runs else []):
+        remember(run)
     if not _in_notebook():
         return serve(opened)
     from IPython.display import IFrame

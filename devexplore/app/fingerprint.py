@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Final
 
 from devexplore.run import Run
-from devexplore.schema import CHECKPOINTS_FOLDER, MEASURED, OUTPUTS, RUN_FILE, TRAINING_LOG
+from devexplore.schema import (
+    ANNOTATIONS_FILE,
+    CHECKPOINTS_FOLDER,
+    FORM_NOTES,
+    MEASURED,
+    OUTPUTS,
+    RUN_FILE,
+    TRAINING_LOG,
+)
 
 RECIPE: Final = "recipe"
 WEIGHTS: Final = "weights"
@@ -57,11 +65,12 @@ def changed_parts(before: Fingerprint, after: Fingerprint) -> set[str]:
 
 
 def annotations_stamp(run: Run) -> Stamp:
-    """Of the file with the user's own boundaries."""
+    """Of the files with the user's own boundaries, names and notes."""
     try:
-        return _stamp(run.annotations_file())
-    except OSError:  # its place is named after run.json, which is not there any more
+        files = [run.annotations_file(name) for name in (ANNOTATIONS_FILE, FORM_NOTES)]
+    except OSError:  # their place is named after run.json, which is not there any more
         return ()
+    return tuple(stamp for file in files for stamp in _stamp(file))
 
 
 def _groups(store: Path) -> dict[str, Stamp]:

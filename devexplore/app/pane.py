@@ -129,4 +129,4 @@ def missing(look: Look, only: str, words: str) -> dict[str, Any]:
     run = look.derived.run
     if run.system == TABLE:
         return message(f"{words} is not in this table", run.remedy(only).capitalize() + ".")
-    return message(f"{words} is not measured yet", "", f"devexplore measure {run.path} --only {only}")
+    return message(f"{words} is not measured yet", "", run.measure_command(only))

@@ -19,6 +19,7 @@ from devexplore.app.panes import ALWAYS, PANES
 from devexplore.app.payload import encode
 from devexplore.app.selection import VERSION, Selection
 from devexplore.app.session import Session
+from devexplore.paths import as_argument
 from devexplore.run import Run
 from devexplore.views.style import ThemeName
 
@@ -78,7 +79,7 @@ class Recorder:
             self._frames[theme] = self.values.fields(json.loads(self._session.shell.payload))
         self._show({name: self._start[name] for name in ("theme", "tab")})
         limit = self._limit()
-        viewers, command = self._session.viewers, f"devexplore explore {self.run.path}"
+        viewers, command = self._session.viewers, f"devexplore explore {as_argument(self.run.path)}"
         return {
             "version": VERSION,
             "bus": "report",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from devexplore import schema
 from devexplore.commands.options import numbers, overrides, patterns, set_threads, show_log
 from devexplore.errors import DevexploreError, InvalidSpec
+from devexplore.paths import as_argument
 
 if TYPE_CHECKING:
     from devexplore.run import Run
@@ -120,7 +121,7 @@ def _train(options: argparse.Namespace) -> None:
         weights=options.weights,
         progress=sys.stderr.isatty(),
     )
-    print(f"trained: {options.out}\nnext: devexplore measure {options.out}")
+    print(f"trained: {options.out}\nnext: devexplore measure {as_argument(options.out)}")
 
 
 def _measure(options: argparse.Namespace) -> None:
@@ -175,7 +176,7 @@ def _measure(options: argparse.Namespace) -> None:
     )
     if "llc" in names:
         _say_verdicts(run, calibrated)
-    print(f"measured: {', '.join(run.groups)}\nnext: devexplore explore {run.path}")
+    print(f"measured: {', '.join(run.groups)}\nnext: devexplore explore {as_argument(run.path)}")
 
 
 def _say_verdicts(run: "Run", calibrated: bool) -> None:
@@ -226,7 +227,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     store = run.store_path
     if store.is_file():
         print(f"first unpack the store: python -m zipfile -e {store} {store.with_suffix('')} && rm {store}")
-    print(f"next: devexplore measure {options.run} --llc calibrated")
+    print(f"next: devexplore measure {as_argument(options.run)} --llc calibrated")
 
 
 def _check_llc(options: argparse.Namespace) -> None:

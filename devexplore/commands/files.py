@@ -6,6 +6,7 @@ from typing import Any
 
 from devexplore import schema
 from devexplore.errors import DamagedStore
+from devexplore.paths import as_argument
 
 
 def add_commands(commands: Any) -> None:
@@ -47,7 +48,7 @@ def _check(options: argparse.Namespace) -> None:
         print(problem)
     if problems and not options.repair:
         raise DamagedStore(
-            f"{options.run}: {len(problems)} damaged; `devexplore check {options.run} --repair`"
+            f"{options.run}: {len(problems)} damaged; `devexplore check {as_argument(options.run)} --repair`"
         )
     left = check_run(options.run) if problems else []
     if left:
@@ -72,4 +73,4 @@ def _import(options: argparse.Namespace) -> None:
     if left_out:
         print(f"left out, for they hold no number: {', '.join(left_out)}")
     look = "stages" if run.has(schema.LLC) or run.has(schema.LOSSES) else "explore"
-    print(f"imported: {', '.join(run.groups)}\nnext: devexplore {look} {run.path}")
+    print(f"imported: {', '.join(run.groups)}\nnext: devexplore {look} {as_argument(run.path)}")

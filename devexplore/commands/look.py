@@ -54,6 +54,7 @@ def add_commands(commands: Any) -> None:
 
 def _explore(options: argparse.Namespace) -> None:
     from devexplore.app.page import serve
+    from devexplore.app.recent import remember
     from devexplore.run import bundled_runs, open_run
 
     if not 0 <= options.port <= 65535:
@@ -65,8 +66,11 @@ def _explore(options: argparse.Namespace) -> None:
     if not paths:
         raise RunNotFound("no bundled runs found; name a run folder: devexplore explore RUN")
     selection = None if options.select is None else saved_view(options.select)
+    opened = [open_run(path) for path in paths]
+    for run in reversed(opened if options.runs else []):
+        remember(run)
     serve(
-        [open_run(path) for path in paths],
+        opened,
         port=options.port,
         open_browser=not options.no_browser,
         selection=selection,

@@ -10,6 +10,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from devexplore.errors import DamagedStore, MissingExtra, RunNotFound
+from devexplore.paths import as_argument
 from devexplore.schema import MEASURED, RUN_FILE
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def damaged(path: str | os.PathLike[str], file: str, reason: str) -> DamagedStor
     if is_url(path) or Path(path).is_file():
         remedy = "copy the run again"
     elif (Path(path).parent / RUN_FILE).exists():
-        run = Path(path).parent
+        run = as_argument(Path(path).parent)
         remedy = f"run `devexplore check {run} --repair`, then `devexplore measure {run}`"
     else:
         remedy = f"call devexplore.store.Store({os.fspath(path)!r}, mode='a').repair() and measure again"

@@ -1,6 +1,7 @@
 """Opening a run from the page: what is typed, pasted or dropped, bundled and recent runs."""
 
 import json
+import shlex
 import time
 
 import pytest
@@ -152,3 +153,10 @@ def test_an_address_with_an_unknown_run_is_told(runs):
     assert (session.selection.step, session.selection.token) == (-1, -1)
     session.selection.run = "lines"
     assert json.loads(session.shell.news)["notice"] == ""
+
+
+def test_commands_can_be_pasted_whatever_the_folder_is_called(another):
+    session = Session(ServedRuns([another]), Selection())
+    command = json.loads(session.viewers["tokens"].payload)["message"]["command"]
+    assert shlex.split(command) == ["devexplore", "measure", str(another.path), "--only", "losses"]
+    assert shlex.split(another.remedy("llc").split("`")[1])[2] == str(another.path)

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -297,12 +298,13 @@ def test_the_threads_look_ends_with_the_last_session(growing, monkeypatch):
     stop = served.listen(heard.append)
     go_on(run, groups, ["losses"])
     for _ in range(200):
-        if served["growing"].losses.sizes["step"] == steps().size:
+        if served["growing"].steps.size == steps().size:
             break
         time.sleep(0.05)
     watcher = served._watcher
     stop()
+    assert isinstance(watcher, threading.Thread)
     watcher.join(10)
-    assert served["growing"].losses.sizes["step"] == steps().size
+    assert served["growing"].steps.tolist() == steps().tolist()
     assert not watcher.is_alive()
     assert set(heard) == {"growing"}

@@ -145,9 +145,18 @@ function cover(pane, on) {
 function showMessage(pane, {title, text, command}) {
   const card = h("div", {class: "message"}, h("strong", {}, title));
   if (text) card.append(h("p", {}, text));
-  if (command) card.append(h("p", {}, "This would measure it:"), h("code", {}, command));
+  if (command) card.append(h("p", {}, "This would measure it:"), commandLine(command));
   pane.cover.replaceChildren(card);
   cover(pane, true);
+}
+
+// A command with a button that copies it.
+function commandLine(command) {
+  const button = h("button", {type: "button", class: "copy", "aria-label": `Copy the command ${command}`, onclick: async () => {
+    try { await toClipboard(command); button.textContent = "Copied"; } catch (error) { button.textContent = error.message; }
+    setTimeout(() => { button.textContent = "Copy"; }, 1200);
+  }}, "Copy");
+  return h("span", {class: "command"}, h("code", {title: command}, command), button);
 }
 
 function showProgress(pane, {title, done, total, text, seconds}) {

@@ -107,7 +107,7 @@ function render({model, el}) {
     pane.foot.replaceChildren(line, h("div", {class: "last"}, why, h("span", {class: "fine", title: settings}, settings)));
     for (const {message} of data.missing) {
       pane.foot.append(h("span", {class: "missing"}, h("span", {}, message.title),
-        ...(message.command ? [h("code", {title: message.command}, message.command)] : [])));
+        ...(message.command ? [commandLine(message.command)] : [])));
     }
   };
 
