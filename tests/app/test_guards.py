@@ -40,11 +40,21 @@ CLIPPED = f"""() => {{ {FIND}
     .filter(node => node.scrollWidth > node.clientWidth + 1);
   return [...outside, ...heads, ...buttons].map(node => node.outerHTML.slice(0, 160)); }}"""
 
-SPACE = f"""() => {{ {FIND}
-  const space = all(document, '[data-cell=space] .plot')[0];
-  if (!space.watched) {{ space.watched = true; space.hovers = 0; space.on('plotly_hover', e => {{
-    space.hovers += 1; space.over = e.points[0].customdata; }}); }}
-  return [space.hovers, space.over ?? null]; }}"""
+# Where a point of the curve in space lies on the screen, as Plotly projects it; and what the pointer is over.
+SPACE = f"""which => {{ {FIND}
+  const plot = all(document, '[data-cell=space] .plot')[0], scene = plot._fullLayout.scene._scene;
+  if (!plot.watched) {{
+    plot.watched = true;
+    plot.on('plotly_hover', event => {{ globalThis.over = event.points[0].customdata; }});
+  }}
+  const four = [0, 1, 2, 3];
+  const times = (m, v) => four.map(i => four.reduce((sum, k) => sum + m[4 * k + i] * v[k], 0));
+  const {{view, projection, model}} = scene.glplot.cameraParams;
+  const trace = plot._fullData.find(t => t.customdata && t.visible);
+  const at = ['x', 'y', 'z'].map((axis, k) => trace[axis][which] * scene.dataScale[k]);
+  const [x, y, , w] = times(projection, times(view, times(model, [...at, 1])));
+  const box = scene.container.getBoundingClientRect();
+  return [box.left + (1 + x / w) * box.width / 2, box.top + (1 - y / w) * box.height / 2]; }}"""
 
 CONTROLS = {
     "button",
@@ -97,29 +107,29 @@ class TestBrowser:
 
     def test_a_click_in_space_sets_the_step(self, visit):
         page = visit("?forms=off&evolute=off&circles=off")
-        box = page.locator("[data-cell=space]").bounding_box()
-        page.evaluate(SPACE)
-        before = int(page.locator("output b").inner_text().replace(",", ""))
-        over = None
-        for k in range(18 * 14):
-            x = box["x"] + box["width"] * (0.1 + 0.8 * (k % 18) / 17)
-            y = box["y"] + box["height"] * (0.15 + 0.7 * (k // 18) / 13)
-            page.mouse.move(x, y)
-            page.wait_for_timeout(30)
-            hovers, over = page.evaluate(SPACE)
-            if hovers and over is not None and over < 10_000:
-                break
-        else:
-            pytest.fail("no point of the curve was found under the pointer")
-        page.wait_for_timeout(300)
-        over = page.evaluate(SPACE)[1]
+        page.mouse.move(*page.evaluate(SPACE, 30))
+        page.wait_for_function("() => globalThis.over !== undefined", timeout=30_000)
+        page.wait_for_timeout(600)
+        over = page.evaluate("() => globalThis.over")
         page.mouse.down()
+        page.wait_for_timeout(500)  # Plotly looks at the button when it renders, which takes long in software
         page.mouse.up()
         page.wait_for_timeout(1500)
-        now = int(page.locator("output b").inner_text().replace(",", ""))
-        assert now != before
-        assert abs(now - over) <= 0.1 * (1 + over)
+        assert over < 14_000
+        assert int(page.locator("output b").inner_text().replace(",", "")) == over
         assert page.errors == []
+
+    def test_the_planes_show_the_same_after_the_window_was_small_and_is_large_again(self, visit):
+        page = visit()
+        shown = f"""() => {{ {FIND} return ['a', 'b', 'c'].flatMap(cell => {{
+          const {{xaxis, yaxis}} = all(document, `[data-cell=${{cell}}] .plot`)[0]._fullLayout;
+          return [...xaxis.range, ...yaxis.range]; }}); }}"""
+        before = page.evaluate(shown)
+        for width, height in (*SIZES, (1440, 900)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(700)
+        after = page.evaluate(shown)
+        assert after == pytest.approx(before, rel=0.02)
 
 
 def test_what_is_shown_is_not_changed_by_showing_it(runs):

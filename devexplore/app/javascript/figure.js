@@ -30,6 +30,14 @@ function inTurn(draw) {
   return turn;
 }
 
+// Ranges of axes of one scale. Plotly widens them to fit a new shape, from what they are: without being told what was
+// asked for, every change of size would make the curve smaller.
+const tiedRanges = layout => Object.fromEntries(Object.entries(layout)
+  .filter(([, axis]) => axis?.scaleanchor)
+  .flatMap(([name, {scaleanchor}]) => [name, `${scaleanchor[0]}axis${scaleanchor.slice(1)}`])
+  .filter(name => layout[name]?.range)
+  .map(name => [`${name}.range`, [...layout[name].range]]));
+
 class Figure {
   constructor(host, label) {
     this.label = label;
@@ -45,12 +53,16 @@ class Figure {
   async draw(figure, config = {}) {
     const Plotly = await plotly();
     figure.layout.autosize = true;
+    this.ranges = tiedRanges(figure.layout);
     const react = () => Plotly.react(this.plot, figure.data, figure.layout, {...CONFIG, ...config});
     await (this.drawn ? react() : inTurn(react));
     if (!this.drawn) {
       this.drawn = true;
       this.plot.on("plotly_afterplot", () => this.placed());
       this.plot.on("plotly_relayouting", () => this.place());
+      this.plot.on("plotly_relayout", changed => {  // the user's own zoom is kept as well
+        if (Object.keys(changed).some(key => key.endsWith(".range[0]"))) this.ranges = tiedRanges(this.plot.layout);
+      });
     }
     this.placed();
   }
@@ -65,7 +77,10 @@ class Figure {
   resize() {
     cancelAnimationFrame(this.waiting);
     this.waiting = requestAnimationFrame(() => {
-      if (this.drawn && this.plot.offsetWidth > 0 && this.plot.offsetHeight > 0) window.Plotly.Plots.resize(this.plot);
+      const {offsetWidth: width, offsetHeight: height} = this.plot;
+      if (!this.drawn || !width || !height) return;
+      const {width: drawnWidth, height: drawnHeight} = this.plot._fullLayout;
+      if (width !== drawnWidth || height !== drawnHeight) window.Plotly.relayout(this.plot, {autosize: true, ...this.ranges});
     });
   }
 
