@@ -59,8 +59,8 @@ def _figures(options: argparse.Namespace) -> None:
     kinds = [kind.strip() for kind in options.format.split(",")]
     with _bar() as progress:
         saved = figures.save(run, folder, kinds, progress=progress)
-    for name, why in saved.left_out.items():
-        print(f"no {name}: {why}")
+    for why in dict.fromkeys(saved.left_out.values()):
+        print(f"no {', '.join(name for name, said in saved.left_out.items() if said == why)}: {why}")
     print(f"written: {len(saved.files)} files in {folder}: {', '.join(file.name for file in saved.files)}")
 
 
