@@ -4,11 +4,13 @@ A session draws them as it does for a browser, so that a report shows what the p
 of them shared by several drawings, are kept once; ``static_host.js`` puts them together again.
 """
 
+import base64
 import json
 from concurrent.futures import FIRST_COMPLETED, wait
 from datetime import date
 from typing import Any
 
+import numpy as np
 import param
 
 from devexplore.app.components import Shell, sheet
@@ -46,6 +48,25 @@ class Values:
 
     def json(self) -> str:
         return f"[{','.join(self._numbers)}]"
+
+
+def slim(value: Any) -> Any:
+    """A JSON value with its typed arrays in single precision: seven digits draw the same. Whole numbers,
+    which may be steps, only where they stay what they are."""
+    if isinstance(value, list):
+        return [slim(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("dtype") != "f8" or "bdata" not in value:
+        return {name: slim(one) for name, one in value.items()}
+    held = np.frombuffer(base64.b64decode(value["bdata"]))
+    with np.errstate(over="ignore"):
+        single = held.astype(np.float32)
+    known = np.isfinite(held)
+    whole = bool((held[known] == np.round(held[known])).all())
+    if not np.isfinite(single[known]).all() or (whole and not (single[known] == held[known]).all()):
+        return value
+    return value | {"dtype": "f4", "bdata": base64.b64encode(single.tobytes()).decode()}
 
 
 class Recorder:
@@ -134,7 +155,7 @@ class Recorder:
     def _keep(self, name: str, alike: list[dict[str, Any]]) -> None:
         """Keep a pane as it is now drawn, for these views which are all drawn like that."""
         state = self._session.selection.state()
-        payload = json.loads(self._session.viewers[name].payload)
+        payload = slim(json.loads(self._session.viewers[name].payload))
         seen = [[(state | view)[key] for key in self._follows[name]] for view in alike]
         self._drawings[name].append({"shown": seen, "fields": self.values.fields(payload)})
         self._count += 1

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from devexplore.analysis.stages import find_stages
 from devexplore.arguments import require_run
 from devexplore.errors import DevexploreError, InvalidSpec, MissingExtra, NotMeasured
+from devexplore.figures.chains import chains
 from devexplore.figures.development import development, trajectory
 from devexplore.figures.gather import LACKING, dynamics_of
 from devexplore.figures.landscape import landscape
@@ -102,6 +103,7 @@ def _drawings(run: Run) -> Iterator[tuple[str, Callable[[], go.Figure | str]]]:
     yield "stage_analysis", partial(stage_analysis, run, stages=stages)
     yield "developments", partial(developments, run, stages=stages)
     yield "agreement", partial(agreement, run, stages=stages)
+    yield "chains", partial(chains, run, stages=stages)
     yield "landscape", partial(landscape, run, stages=stages)
     yield "token_changes", partial(token_changes, run, stages=stages)
     yield "token_groups", partial(token_groups, run, stages=stages)

@@ -1,12 +1,16 @@
 """A report is one file: it opens without Python or network, scrubs, and says what it does not hold."""
 
+import base64
 import json
 import re
 
+import numpy as np
 import pytest
 
 import devexplore as dx
 from devexplore.app.panes import forms
+from devexplore.app.payload import encode
+from devexplore.app.recorder import slim
 from devexplore.app.selection import Selection
 from devexplore.errors import InvalidSpec
 from tests.app.conftest import AWKWARD, FIND, language_run, regression_run
@@ -91,6 +95,16 @@ def test_no_folder_of_this_machine_is_told(report_of_text, folder):
     text = report_of_text.read_text(encoding="utf-8")
     assert str(folder) not in text
     assert "devexplore explore made-up" in told(report_of_text)["refusal"]
+
+
+def test_arrays_are_kept_in_single_precision_unless_whole_numbers_would_change():
+    fine, steps = np.array([0.1, np.nan, -2e5]), np.array([0.0, 20_000_001.0, np.nan])
+    huge = np.array([1e300, 0.5])
+    kept = slim(json.loads(encode({"a": [fine], "steps": steps, "huge": huge, "same": "text"})))
+    assert kept["a"][0]["dtype"] == "f4"
+    single = np.frombuffer(base64.b64decode(kept["a"][0]["bdata"]), np.float32)
+    assert np.allclose(single, fine, rtol=1e-6, equal_nan=True)
+    assert (kept["steps"]["dtype"], kept["huge"]["dtype"], kept["same"]) == ("f8", "f8", "text")
 
 
 def test_nothing_may_be_fetched(report_of_text):
