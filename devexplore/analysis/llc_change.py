@@ -1,4 +1,4 @@
-"""The change of the LLC between two checkpoints, from chains that shared their randomness."""
+"""The change of the LLC between checkpoints, from chains that shared their randomness."""
 
 from typing import NamedTuple
 
@@ -51,3 +51,20 @@ def llc_change(chains: xr.Dataset, first: int, last: int) -> LLCChange:
         standard_error=standard_error(after - before),
         unpaired_error=float(np.hypot(standard_error(before), standard_error(after))),
     )
+
+
+def llc_change_errors(chains: xr.Dataset, first: int) -> xr.DataArray:
+    """Standard error of λ̂(step) − λ̂(first) for every step of the chains, as ``llc_change`` gives it.
+
+    0 at ``first`` itself; NaN where every chain diverged. Raises InvalidSpec as ``llc_change`` does.
+    """
+    diverged = (chains["status"] != CHAIN_OK).transpose(STEP, "chain").values
+    steps = chains[STEP].values
+    if first not in steps:
+        raise InvalidSpec(f"no chains at step {first}; choose a step of chains['step']")
+    lost = np.atleast_1d((diverged | diverged[steps == first]).all(axis=1))
+    errors = [
+        np.nan if none else llc_change(chains, first, int(step)).standard_error
+        for step, none in zip(steps, lost, strict=True)
+    ]
+    return xr.DataArray(np.array(errors), dims=STEP, coords={STEP: steps}, name="llc_change_error")

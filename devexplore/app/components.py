@@ -114,6 +114,13 @@ class Landscape(Viewer):
     _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "landscape")]
 
 
+class Compare(Viewer):
+    """A pinned checkpoint and another run, beside what is shown."""
+
+    _esm = script("bus", "pane", "figure", "compared_table", "compare")
+    _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "compare")]
+
+
 class Shell(Asking):
     """Header, player, help and the grid that holds the panes."""
 

@@ -27,6 +27,7 @@ from devexplore.analysis.form_readings import FormReading, read_form
 from devexplore.analysis.forms import find_forms
 from devexplore.analysis.free_energy import free_energy, in_sight
 from devexplore.analysis.ideal_losses import ideal_losses
+from devexplore.analysis.joint import joint_dynamics
 from devexplore.analysis.metric_intervals import metric_intervals
 from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
@@ -240,6 +241,15 @@ class DerivedRun:
             return found
 
         return self._job(f"dynamics {n_components > USUAL_COMPONENTS} {bandwidth:g}", work)
+
+    def joint(self, other: "DerivedRun") -> Job:
+        """This run and another in one function space (``dx.joint_dynamics``), on the probe of this one."""
+
+        def work(progress: Progress) -> xr.Dataset:
+            progress(0, 0, "principal components of both runs")
+            return joint_dynamics([open_run(self.run.path), open_run(other.run.path)])
+
+        return self._job(f"joint {other.run.path}", work)
 
     @property
     def forms(self) -> Job | None:

@@ -269,7 +269,9 @@ class Session:
         except READ_ERRORS as error:
             description = description or str(error)
         return {
-            "runs": [{"name": name, "label": name} for name in self.runs],
+            "runs": [
+                {"name": name, "label": name, "system": held.run.system} for name, held in self.runs.items()
+            ],
             "run": self.selection.run,
             "description": description,
             "steps": steps,

@@ -27,7 +27,7 @@ from devexplore.views.labels import along, place_labels, ring
 from devexplore.views.style import LIGHT, SIZES, Theme
 from devexplore.views.trajectory import component_title
 
-__all__ = ["caption", "joint_plane", "joint_space"]
+__all__ = ["caption", "current_in_space", "joint_plane", "joint_space"]
 
 WIDTH = 760
 HEIGHTS = (360, 600)
@@ -38,12 +38,18 @@ _CROWDED = 24.0
 """Steps are not named where another name is within so many pixels."""
 
 
-def joint_plane(joint: xr.Dataset, components: tuple[int, int] = (1, 2), theme: Theme = LIGHT) -> go.Figure:
+def joint_plane(
+    joint: xr.Dataset,
+    components: tuple[int, int] = (1, 2),
+    theme: Theme = LIGHT,
+    size: tuple[float, float] | None = None,
+) -> go.Figure:
     """Runs and predictors of ``joint_dynamics`` in two components, with equal scales.
 
     Hollow marks are first checkpoints, full ones last, dots steps 1, 10, 100 … A predictor's label says how
     much of its squared distance from the mean lies outside this plane; a dotted line leads to the checkpoint
-    that is nearest to it in the whole function space.
+    that is nearest to it in the whole function space. ``size``: width and height for which names find their
+    places, in pixels; by default as wide as a page, and as high as equal scales ask for.
 
     Raises InvalidSpec for components that the dataset does not hold.
     """
@@ -59,12 +65,14 @@ def joint_plane(joint: xr.Dataset, components: tuple[int, int] = (1, 2), theme: 
     shown = np.concatenate([*(curve.points for curve in drawn), predictors])
     ranges = (padded(shown[:, 0], 0.09), padded(shown[:, 1], 0.12))
     sides = (ranges[0][1] - ranges[0][0], ranges[1][1] - ranges[1][0])
-    across, frame = WIDTH - _MARGIN["l"] - _MARGIN["r"], _MARGIN["t"] + _MARGIN["b"]
-    height = float(np.clip(across * sides[1] / sides[0] + frame, *HEIGHTS))
+    width = WIDTH if size is None else size[0]
+    across, frame = width - _MARGIN["l"] - _MARGIN["r"], _MARGIN["t"] + _MARGIN["b"]
+    wanted = float(np.clip(across * sides[1] / sides[0] + frame, *HEIGHTS))
+    height = wanted if size is None else size[1]
     figure = go.Figure(
         traces,
         layout=base_layout(
-            theme, margin=_MARGIN, width=WIDTH, height=height, hovermode="closest", dragmode="pan"
+            theme, margin=_MARGIN, width=width, height=height, hovermode="closest", dragmode="pan"
         ),
     )
     title = {"font": {"size": SIZES["small"], "color": theme.ink}, "standoff": 6}
@@ -110,6 +118,17 @@ def joint_space(
     margin = {"l": 0, "r": 0, "t": 0, "b": 0}
     layout = base_layout(theme, margin=margin, width=WIDTH, height=HEIGHTS[1], scene=scene)
     return go.Figure(traces, layout=layout)
+
+
+def current_in_space(
+    joint: xr.Dataset, components: tuple[int, int, int] = (1, 2, 3), theme: Theme = LIGHT
+) -> go.Scatter3d:
+    """One mark a run, for a page that moves them with the current step; at first on the last checkpoints."""
+    drawn = curves(joint, components, theme)
+    outline = [curve.colour for curve in drawn]
+    marker = {"size": 8, "color": theme.surface, "line": {"color": outline, "width": 3}, "opacity": 1}
+    ends = np.stack([curve.points[-1] for curve in drawn])
+    return _deep(ends, "now", mode="markers", marker=marker, hoverinfo="skip")
 
 
 def _hover(curve: Curve) -> str:

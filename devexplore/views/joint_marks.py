@@ -9,6 +9,7 @@ from jaxtyping import Float
 from devexplore.errors import InvalidSpec
 from devexplore.views.axes import step_label
 from devexplore.views.style import Theme, blend, run_style
+from devexplore.views.trajectory_layers import xyz
 
 
 class Curve(NamedTuple):
@@ -44,6 +45,14 @@ def curves(joint: xr.Dataset, components: tuple[int, ...], theme: Theme) -> list
     return [
         Curve(name, *run_style(place, theme), score[run == name], step[run == name])
         for place, name in enumerate(dict.fromkeys(run.tolist()))
+    ]
+
+
+def follow_joint(joint: xr.Dataset, components: tuple[int, ...], theme: Theme) -> list[dict[str, Any]]:
+    """Where each run is at each of its steps, for marks that follow the current one."""
+    return [
+        {"colour": curve.colour, "step": curve.step.astype(float), **xyz(curve.points)}
+        for curve in curves(joint, components, theme)
     ]
 
 

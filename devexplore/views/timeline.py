@@ -52,7 +52,7 @@ def timeline(
     figure.add_traces([] if found is None else boundary_traces(found, theme))
     titles = []
     for i, (row, (bottom, top)) in enumerate(zip(rows, _domains(rows, found), strict=True)):
-        titles.append(_row_title(row, top, theme))
+        titles.append(row_title(row, top, theme))
         low, high = row.range
         values = axis(
             theme, domain=[bottom, top], range=[low, high], anchor="x", nticks=4 if row.height >= 1.0 else 3
@@ -116,7 +116,7 @@ def follow(rows: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:
+def row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:
     """The row's name in the right gutter; the page writes the current value below it. Below that
     of many lines stands their key."""
     return {

@@ -61,9 +61,10 @@ function render({model, el}) {
     if (!inside) return;
     const [stem, flag, words] = pin.children, left = x > xa._offset + 0.85 * xa._length, way = left ? -1 : 1;
     for (const [name, value] of Object.entries({x1: x, x2: x, y1: t, y2: t + height})) stem.setAttribute(name, value);
-    flag.setAttribute("d", `M${x} ${t}h${9 * way}l${-3 * way} 4 ${3 * way} 4h${-9 * way}z`);
+    const y = t + 15;  // below the handles of the boundaries
+    flag.setAttribute("d", `M${x} ${y}h${9 * way}l${-3 * way} 4 ${3 * way} 4h${-9 * way}z`);
     words.setAttribute("x", x + 12 * way);
-    words.setAttribute("y", t + 8);
+    words.setAttribute("y", y + 8);
     words.setAttribute("text-anchor", left ? "end" : "start");
     words.textContent = wholeNumber(at);
   };

@@ -5,6 +5,7 @@ from typing import Final
 from devexplore.app.pane import Pane
 from devexplore.app.panes.behaviour import BehaviourPane
 from devexplore.app.panes.chains import ChainsPane
+from devexplore.app.panes.compare import ComparePane
 from devexplore.app.panes.forms import FormsPane
 from devexplore.app.panes.landscape import LandscapePane
 from devexplore.app.panes.timeline import TimelinePane
@@ -19,6 +20,7 @@ PANES: Final[dict[str, Pane]] = {
     "behaviour": BehaviourPane(),
     "chains": ChainsPane(),
     "landscape": LandscapePane(),
+    "compare": ComparePane(),
 }
 
 ALWAYS: Final = ("timeline", "trajectory")
