@@ -74,8 +74,10 @@ def test_the_file_holds_what_the_page_shows_of_every_sequence_in_both_themes(rep
     assert drawing(report, "tokens")["items"][:5] == AWKWARD[1:6]
 
 
-def test_rankings_over_every_stage_and_tables_are_kept(report_of_text):
+def test_rankings_over_every_stage_and_tables_that_follow_no_step_are_kept(report_of_text):
     report = told(report_of_text)
+    asked = {name: [one[0] for one in pane["answers"]] for name, pane in report["panes"].items()}
+    assert [name for name in ("timeline", "tokens", "compare") if "table" in asked[name]] == ["timeline"]
     stages = len(drawing(report, "timeline")["edit"]["names"])
     asked = [question for question, _, _ in report["panes"]["tokens"]["answers"]]
     assert asked.count("ranking") == 4 * (stages + 1)

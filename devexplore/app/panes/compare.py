@@ -1,6 +1,6 @@
 """Compare: a pinned checkpoint beside the current one, and another run beside this one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -67,6 +67,10 @@ class ComparePane(Pane):
         group = "llc" if look.derived.llc is not None else "losses"
         group = group if look.derived.run.has(group) else "metrics"
         return f"run.dataset({group!r}).sel(step=[{STEPS}], method='nearest').to_dataframe()"
+
+    def kept_answers(self, look: Look) -> Iterable[tuple[str, dict[str, Any]]]:
+        """None: the table is of the steps that are looked at."""
+        return []
 
     def table(self, look: Look) -> pd.DataFrame | None:
         """A row a quantity, at the pinned step (where there is one) and the current; of the other run too."""
