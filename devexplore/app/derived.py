@@ -47,6 +47,9 @@ USUAL_COMPONENTS, MOST_COMPONENTS = 4, 8
 READ_AHEAD = 3
 """Forms that are lifted to the probe before anybody asks; the strongest."""
 
+MOST_DRAWINGS = 32
+"""Drawings that are kept of each run, for other sessions; a few hundred kB each."""
+
 MOST_ANSWERS = 64
 """Answers that are kept of each run."""
 
@@ -60,11 +63,19 @@ Progress = Callable[[int, int, str], None]
 class Job:
     """One computation in the background, with progress: done of total, and the seconds left."""
 
-    def __init__(self, work: Callable[[Progress], Any], pool: ThreadPoolExecutor) -> None:
+    def __init__(self, work: Callable[[Progress], Any], pool: ThreadPoolExecutor | None = None) -> None:
+        """Without a pool it is done at once."""
         self.done, self.total, self.text = 0, 0, "reading the run"
         self._started = time.monotonic()
         self._ahead = 0
-        self.future: Future[Any] = pool.submit(work, self._progress)
+        self.future: Future[Any] = Future()
+        if pool is not None:
+            self.future = pool.submit(work, self._progress)
+            return
+        try:
+            self.future.set_result(work(self._progress))
+        except READ_ERRORS as error:
+            self.future.set_exception(error)
 
     def _progress(self, done: int, total: int, text: str) -> None:
         if self.total != total:  # a new phase: what was cached already must not flatter the estimate
@@ -104,6 +115,18 @@ class DerivedRun:
         self._changing = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._questions: OrderedDict[str, None] = OrderedDict()
+        self._drawn: OrderedDict[str, str] = OrderedDict()
+
+    def drawn(self, what: str) -> str | None:
+        """What was drawn of this under ``keep_drawing``; None where it was not, or something changed."""
+        return self._drawn.get(what)
+
+    def keep_drawing(self, what: str, payload: str) -> None:
+        """For the next session that looks at the same."""
+        with self._lock:
+            self._drawn[what] = payload
+            while len(self._drawn) > MOST_DRAWINGS:
+                self._drawn.popitem(last=False)
 
     def group(self, name: str) -> xr.Dataset | None:
         """A measured group, loaded; None when it was not measured."""
@@ -249,7 +272,7 @@ class DerivedRun:
             progress(0, 0, "principal components of both runs")
             return joint_dynamics([open_run(self.run.path), open_run(other.run.path)])
 
-        return self._job(f"joint {other.run.path}", work)
+        return self._job(f"joint {other.run.path} {other.fingerprint}", work)
 
     @property
     def forms(self) -> Job | None:
@@ -329,9 +352,11 @@ class DerivedRun:
             with self._changing:
                 done = work(self, values)
                 self.fingerprint = {**self.fingerprint, ANNOTATIONS: annotations_stamp(self.run)}
+                stages = Job(self._find_stages)  # before they are asked for: the page need not wait for them
             with self._lock:
-                self._jobs.pop("stages", None)
+                self._jobs["stages"] = stages
                 self._jobs.pop("free energies", None)
+                self._drawn.clear()
             return done
 
         return Job(change, self._pool)

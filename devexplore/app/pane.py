@@ -91,6 +91,10 @@ class Pane:
     viewer: ClassVar[type[Viewer]]
     follows: ClassVar[tuple[str, ...]] = ()
     """Values of the Selection, beside the run and the theme, for which Python must draw it anew."""
+    begins_with: ClassVar[tuple[str, ...]] = ()
+    """Further values that it is first drawn with; the browser follows them itself."""
+    of_one_run: ClassVar[bool] = True
+    """Whether what it draws follows from the chosen run alone."""
     answers: ClassVar[Mapping[str, Answer]] = {}
     """What the browser may ask for. The same question to the same run is worked out once."""
 

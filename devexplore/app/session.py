@@ -147,7 +147,7 @@ class Session:
         self._blocked.pop(name, None)
         viewer: Viewer | Shell = self.shell if name == _FRAME else self.viewers[name]
         try:
-            viewer.payload = encode(self._frame() if name == _FRAME else self._pane(name))
+            viewer.payload = encode(self._frame()) if name == _FRAME else self._drawn(name)
             self._kept.discard(name)
         except Waiting as waiting:
             self._blocked[name] = waiting
@@ -157,6 +157,18 @@ class Session:
         if isinstance(viewer, Viewer):
             viewer.progress = self._progress(name)
         self._awaited[name] = self._look.awaited
+
+    def _drawn(self, name: str) -> str:
+        """The payload of a pane; as another session drew it, where one looked at the same."""
+        pane = PANES[name]
+        values = [getattr(self.selection, value) for value in (*pane.follows, *pane.begins_with)]
+        what = encode([name, self.selection.theme or "light", values])
+        held = self.derived.drawn(what) if pane.of_one_run else None
+        if held is None:
+            held = encode(self._pane(name))
+            if pane.of_one_run and not self._look.awaited:
+                self.derived.keep_drawing(what, held)
+        return held
 
     def _pane(self, name: str) -> dict[str, Any]:
         pane = PANES[name]

@@ -10,6 +10,8 @@ import pytest
 
 from devexplore.app.derived import Job
 from devexplore.app.page import derive, free_port
+from devexplore.app.panes import PANES
+from devexplore.app.panes.timeline import edit
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
@@ -262,3 +264,38 @@ def test_other_components_and_another_smoothing_are_drawn_and_said(derived):
     session.derived.dynamics_with(9, 2 * usual).future.result()
     session.look_at_jobs()
     assert payload(session.viewers["trajectory"])["components"] == [1, 2, 3]
+
+
+def test_what_one_session_drew_another_sees_without_drawing_it_again(derived, monkeypatch):
+    first = Session(derived, Selection(run="made-up"))
+    derived["made-up"].forms.future.result()
+    first.look_at_jobs()
+    drawn = []
+    for name in ("timeline", "trajectory", "tokens"):
+        draw = PANES[name].payload
+
+        def counted(look, name=name, draw=draw):
+            drawn.append(name)
+            return draw(look)
+
+        monkeypatch.setattr(PANES[name], "payload", counted)
+    second = Session(derived, Selection(run="made-up", step=100))
+    assert drawn == []
+    assert all(second.viewers[name].payload == first.viewers[name].payload for name in ("timeline", "tokens"))
+    Session(derived, Selection(run="made-up", strips=["weight_norm"], circles=False, sequence=2))
+    assert sorted(set(drawn)) == ["timeline", "tokens", "trajectory"]
+
+
+def test_stages_are_there_all_the_time_while_a_boundary_is_changed(derived, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path))
+    run = derived["made-up"]
+    session = Session(derived, Selection(run="made-up"))
+    shown = []
+    session.shell.param.watch(lambda event: shown.append(json.loads(event.new)["stages"]), "payload")
+    before = payload(session.shell)["stages"]
+    run.act(edit, {"do": "add", "step": 5}).future.result()
+    session.refill()
+    assert [len(stages) for stages in shown] == [len(before) + 1]
+    run.act(edit, {"do": "restore", "text": None}).future.result()
+    session.refill()
+    assert [stage["range"] for stage in shown[-1]] == [stage["range"] for stage in before]

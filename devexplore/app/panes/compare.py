@@ -41,6 +41,8 @@ class ComparePane(Pane):
     title = "Compare"
     viewer = Compare
     follows = ("other",)
+    of_one_run = False
+    of_one_run = False
     answers: ClassVar[Mapping[str, Answer]] = {"llc_errors": llc_errors}
 
     def payload(self, look: Look) -> dict[str, Any]:

@@ -1,23 +1,37 @@
 """The trajectory in function space, in space and in its three planes."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import pandas as pd
 
+from devexplore.analysis.null_walks import null_walks
 from devexplore.app.components import Trajectory
-from devexplore.app.derived import MOST_COMPONENTS
-from devexplore.app.pane import Look, Pane, message
+from devexplore.app.derived import MOST_COMPONENTS, DerivedRun
+from devexplore.app.pane import Answer, Look, Pane, message
 from devexplore.views import trajectory as trajectory_view
 from devexplore.views.form_marks import any_form, form_spans
+from devexplore.views.style import THEMES
 from devexplore.views.trajectory_space import space
+from devexplore.views.walk_layer import WALKS, walk_layers
 
 LAYERS = ("circles", "evolute", "vertices", "forms", "raw")
+
+
+def walks(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Random walks like the run, as traces of its planes and of space, once its trajectory is there."""
+    components = values["components"]
+    dynamics = derived.dynamics_with(max(components), values["bandwidth"]).future.result()
+    drawn = null_walks(dynamics, WALKS)
+    return walk_layers(dynamics, drawn, THEMES[values["theme"]], components)
 
 
 class TrajectoryPane(Pane):
     title = "Trajectory"
     viewer = Trajectory
+    begins_with = (*LAYERS, "colour")
     follows = ("components", "bandwidth")
+    answers: ClassVar[Mapping[str, Answer]] = {"walks": walks}
 
     def payload(self, look: Look) -> dict[str, Any]:
         job = look.derived.dynamics
@@ -56,6 +70,12 @@ class TrajectoryPane(Pane):
 
     def code(self, look: Look) -> str:
         return "dx.figures.trajectory(run)"
+
+    def kept_answers(self, look: Look) -> Iterable[tuple[str, dict[str, Any]]]:
+        yield from super().kept_answers(look)
+        chosen = {"components": sorted(look.selection.components), "bandwidth": look.selection.bandwidth}
+        for theme in THEMES:
+            yield "walks", chosen | {"theme": theme}
 
     def table(self, look: Look) -> pd.DataFrame | None:
         job = look.derived.dynamics
