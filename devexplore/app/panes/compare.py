@@ -42,7 +42,6 @@ class ComparePane(Pane):
     viewer = Compare
     follows = ("other",)
     of_one_run = False
-    of_one_run = False
     answers: ClassVar[Mapping[str, Answer]] = {"llc_errors": llc_errors}
 
     def payload(self, look: Look) -> dict[str, Any]:
