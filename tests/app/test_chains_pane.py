@@ -129,6 +129,7 @@ def test_estimates_without_their_chains_keep_their_verdicts_and_say_why_there_ar
     payload = shown(derived, "made-up")
     assert "traces" not in payload
     assert "were not kept" in payload["untraced"]
+    assert "--only llc" in payload["untraced"]
     assert len(payload["verdict"]) == derived["made-up"].llc.sizes["step"]
 
 

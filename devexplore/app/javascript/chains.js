@@ -15,7 +15,7 @@ function render({model, el}) {
     const title = h("h3"), numbers = h("output"), host = h("div", {class: "plotted"});
     return {title, numbers, host, node: h("div", {class: `chart ${name}`}, h("div", {class: "name"}, title, numbers), host)};
   });
-  const untraced = h("p", {class: "untraced"}), charts = h("div", {class: "charts"}, left.node, right.node, untraced);
+  const known = h("strong"), whyNot = h("p"), untraced = h("div", {class: "untraced"}, known, whyNot), charts = h("div", {class: "charts"}, left.node, right.node, untraced);
   const lanes = h("div", {class: "lanes"});
   const view = h("div", {class: "view"}, charts, lanes);
   const sweep = h("div", {class: "sweep"});
@@ -127,6 +127,7 @@ function render({model, el}) {
     right.title.prepend(h("i", {class: "wide"}, "Running "));
     left.numbers.textContent = number(data.relative_distance[i], text => `at ${text} ‖w*‖ from w*`);
     right.numbers.textContent = join([number(check("rhat"), text => `R̂ ${text}`), number(check("ess"), text => `ESS ${text}`)]);
+    known.textContent = join([number(data.llc[i], text => `λ̂ ${text}${error}`), right.numbers.textContent]);
   };
 
   const step = () => {
@@ -181,7 +182,7 @@ function render({model, el}) {
     const {traces: held} = data;
     left.node.hidden = right.node.hidden = chooser.hidden = !held;
     untraced.hidden = Boolean(held);
-    untraced.textContent = data.untraced ?? "";
+    whyNot.textContent = data.untraced ?? "";
     lanes.hidden = !data.verdict;
     if (held) chooser.fill([["-1", "all chains"], ...Array.from({length: held.chains}, (_, i) => [String(i), `chain ${i + 1}`])], String(chosen()));
     calibrate.hidden = calibration.hidden = !data.calibration;

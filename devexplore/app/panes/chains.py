@@ -10,7 +10,7 @@ from devexplore import figures
 from devexplore.app.components import Chains
 from devexplore.app.derived import DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, missing
-from devexplore.schema import CHAINS, TABLE
+from devexplore.schema import LLC, TABLE
 from devexplore.views.calibration import calibration_figure
 from devexplore.views.chains import chains_payload, verdict_words
 
@@ -63,7 +63,7 @@ def _without_traces(look: Look, readings: xr.Dataset) -> dict[str, Any]:
     run = look.derived.run
     if run.system == TABLE:
         return {"untraced": "A table holds no chains: of these estimates only the values are known."}
-    return {"untraced": f"The chains of these estimates were not kept: {run.remedy(CHAINS)}."}
+    return {"untraced": f"The chains of these estimates were not kept: {run.remedy(LLC)}."}
 
 
 def _calibration(look: Look) -> dict[str, Any]:
