@@ -71,7 +71,9 @@ def pack_run(path: str | os.PathLike[str], out: Path) -> Path:
         raise StoreConflict(f"{out} lies inside the run itself; choose a folder outside it with --out")
     damaged = check_run(path)
     if damaged:
-        raise DamagedStore(f"{damaged[0]}; `devexplore check {as_argument(run.path)}` names all; repair it before packing")
+        raise DamagedStore(
+            f"{damaged[0]}; `devexplore check {as_argument(run.path)}` names all; repair it before packing"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

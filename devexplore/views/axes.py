@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from devexplore.views.markup import plain
 from devexplore.views.style import FONT, SIZES, Theme
 
 
@@ -91,7 +92,7 @@ def space_axis(theme: Theme, title: str, **more: Any) -> dict[str, Any]:
 def title_line(words: str, theme: Theme) -> dict[str, Any]:
     """One line at the top left of a figure that says what is found or shown."""
     return {
-        "text": words,
+        "text": plain(words),
         "x": 0,
         "xref": "container",
         "xanchor": "left",

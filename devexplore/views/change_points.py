@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import axis, base_layout, log_step, step_label, step_ticks, title_line
+from devexplore.views.markup import plain
 from devexplore.views.rows import strip_label
 from devexplore.views.style import LIGHT, Theme
 
@@ -22,7 +23,7 @@ def change_points_figure(changes: xr.Dataset, theme: Theme = LIGHT) -> go.Figure
             title=title_line(f"{name}: {told}", theme),
             margin={"l": 60, "r": 20, "t": 64, "b": 48},
             xaxis=axis(theme, tickvals=ticks, ticktext=words, title={"text": "step"}),
-            yaxis=axis(theme, title={"text": f"{name} ({units})" if units else name}),
+            yaxis=axis(theme, title={"text": plain(f"{name} ({units})" if units else name)}),
         )
     )
     for lower, upper, at in zip(
@@ -52,8 +53,8 @@ def change_points_figure(changes: xr.Dataset, theme: Theme = LIGHT) -> go.Figure
             if np.any(se > 0)
             else None,
             customdata=step,
-            hovertemplate=f"step %{{customdata:,}}<br>{name} %{{y:.4g}}<extra></extra>",
-            name=name,
+            hovertemplate=f"step %{{customdata:,}}<br>{plain(name)} %{{y:.4g}}<extra></extra>",
+            name=plain(name),
         )
     )
     x, y = _levels(changes)

@@ -7,6 +7,7 @@ import xarray as xr
 
 from devexplore.views.axes import shorten
 from devexplore.views.form_marks import key as form_key
+from devexplore.views.markup import plain
 from devexplore.views.panels import Panel, draw_panel, panel_stack
 from devexplore.views.sheet import WIDTH, Box, foot, foot_height, inset, sheet, write
 from devexplore.views.stages import StageMark
@@ -80,7 +81,7 @@ def trajectory_figure(
 def _key(figure: go.Figure, stages: Sequence[StageMark], theme: Theme) -> None:
     """Which colour is which stage, at the top right; in two columns' width at most."""
     words = [
-        f"<span style='color:{stage.colour}'><b>━ {shorten(stage.name, _LETTERS)}</b></span>"
+        f"<span style='color:{stage.colour}'><b>━ {plain(shorten(stage.name, _LETTERS))}</b></span>"
         for stage in stages
     ]
     kinds = [

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import log_step, step_label
+from devexplore.views.markup import plain
 from devexplore.views.row_chart import ROW, interval_bars, listed, row_sheet, write_beside
 from devexplore.views.sheet import WIDTH, write
 from devexplore.views.stages import StageMark
@@ -64,7 +65,7 @@ def development_chart(
         write_beside(figure, head, -0.5, theme, yanchor="bottom")
     else:
         names = [
-            f"<span style='color:{run_style(i, theme)[0]}'><b>━ {name}</b></span>"
+            f"<span style='color:{run_style(i, theme)[0]}'><b>━ {plain(str(name))}</b></span>"
             for i, name in enumerate(runs["run"].values)
         ]
         write(figure, "   ".join(names), WIDTH - 16, 12, theme.muted, xanchor="right")
@@ -97,7 +98,7 @@ def _development_traces(
         )
     )
     words = [
-        f"{name}<br>onset {step_label(a)}, half-way {step_label(b)}, end {step_label(c)}"
+        f"{plain(str(name))}<br>onset {step_label(a)}, half-way {step_label(b)}, end {step_label(c)}"
         for name, a, b, c in zip(one["development"].values, onset, halfway, end, strict=True)
     ]
     dots.append(

@@ -24,6 +24,7 @@ from devexplore.views.joint_marks import (
     predictor_words,
 )
 from devexplore.views.labels import along, place_labels, ring
+from devexplore.views.markup import plain
 from devexplore.views.style import LIGHT, SIZES, Theme
 from devexplore.views.trajectory import component_title
 
@@ -132,7 +133,7 @@ def current_in_space(
 
 
 def _hover(curve: Curve) -> str:
-    return f"{curve.name}, step %{{customdata:,}}<extra></extra>"
+    return f"{plain(curve.name)}, step %{{customdata:,}}<extra></extra>"
 
 
 def _line(curve: Curve) -> go.Scatter:
@@ -144,7 +145,7 @@ def _line(curve: Curve) -> go.Scatter:
         marker={"size": 3, "color": curve.colour},
         customdata=curve.step,
         hovertemplate=_hover(curve),
-        name=curve.name,
+        name=plain(curve.name),
         meta={"layer": "run"},
     )
 

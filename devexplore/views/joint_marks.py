@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from devexplore.errors import InvalidSpec
 from devexplore.views.axes import step_label
+from devexplore.views.markup import plain
 from devexplore.views.style import Theme, blend, run_style
 from devexplore.views.trajectory_layers import xyz
 
@@ -85,7 +86,7 @@ def predictor_words(joint: xr.Dataset, components: tuple[int, ...]) -> list[str]
     what = "this plane" if len(components) == 2 else "these three components"
     return [
         f"{name}<br>{share:.0%} of its squared distance from the mean lies outside {what}"
-        f"<br>nearest checkpoint: {run}, step {step:,}, {gap:.3g} away in the whole function space"
+        f"<br>nearest checkpoint: {plain(run)}, step {step:,}, {gap:.3g} away in the whole function space"
         for name, share, run, step, gap in zip(
             joint["predictor"].values.astype(str),
             outside(joint, components),

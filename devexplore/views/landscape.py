@@ -10,6 +10,7 @@ import xarray as xr
 from devexplore.sampling.trust import TRUSTED
 from devexplore.views.axes import axis
 from devexplore.views.landscape_odds import crossing_bars, draw_odds, n_words, stage_names
+from devexplore.views.markup import plain
 from devexplore.views.sheet import Box, alone, foot, foot_height, place, sheet, size_of
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
@@ -157,7 +158,7 @@ def _moving(
         for well, above in zip(wells, said, strict=True)
     ]
     each = [
-        f"{mark.name}, step {int(at_n['step'][i]):,}<br>loss {float(at_n['loss'][i]):.4g}"
+        f"{plain(mark.name)}, step {int(at_n['step'][i]):,}<br>loss {float(at_n['loss'][i]):.4g}"
         f"<br>λ̂ {llc[i]:.4g} ± {float(at_n['llc_se'][i]):.2g}"
         f"<br>preferred with probability {odds[i]:.2f}"
         for i, mark in enumerate(stages)

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import axis, shorten
+from devexplore.views.markup import plain
 from devexplore.views.sheet import WIDTH, Box, place, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
@@ -56,17 +57,17 @@ def draw_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark],
                 y=shown["preferred"].isel(stage=i).values,
                 mode="lines",
                 line={"color": mark.colour, "width": 2.2},
-                name=mark.name,
+                name=plain(mark.name),
                 customdata=[n_words(float(value)) for value in n],
                 xaxis="x2",
                 yaxis="y2",
-                hovertemplate=f"{mark.name}: %{{y:.2f}} at n = %{{customdata}}<extra></extra>",
+                hovertemplate=f"{plain(mark.name)}: %{{y:.2f}} at n = %{{customdata}}<extra></extra>",
                 meta={"layer": "odds"},
             )
         )
     for i, ends, lane in bars:
         lower, upper = (n_words(float(shown[f"crossing_{end}"][i])) for end in ("lower", "upper"))
-        words = f"{stages[i].name} and the stage before cross at n = {lower} – {upper}"
+        words = f"{plain(stages[i].name)} and the stage before cross at n = {lower} – {upper}"
         figure.add_trace(
             go.Scatter(
                 x=list(ends),
@@ -141,7 +142,8 @@ def _lane(until: list[float], start: float, end: float) -> int:
 def stage_names(stages: Sequence[StageMark]) -> str:
     """Names in their stages' colours, in one line."""
     return " · ".join(
-        f"<span style='color:{mark.colour}'><b>{shorten(mark.name, _LETTERS)}</b></span>" for mark in stages
+        f"<span style='color:{mark.colour}'><b>{plain(shorten(mark.name, _LETTERS))}</b></span>"
+        for mark in stages
     )
 
 

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import log_step, padded, shorten
+from devexplore.views.markup import plain
 from devexplore.views.parts import by_part, part_key, part_names, part_styles
 from devexplore.views.style import Theme
 
@@ -150,6 +151,6 @@ def _line(values: xr.DataArray, colour: str, width: float, name: str, dash: str 
         mode="lines",
         line={"color": colour, "width": width, "dash": dash},
         customdata=step,
-        hovertemplate=f"step %{{customdata:,}}<br>{name} %{{y:.4g}}<extra></extra>",
-        name=name,
+        hovertemplate=f"step %{{customdata:,}}<br>{plain(name)} %{{y:.4g}}<extra></extra>",
+        name=plain(name),
     )

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import plotly.graph_objects as go
 
 from devexplore.views.axes import base_layout
+from devexplore.views.markup import plain
 from devexplore.views.style import SIZES, Theme
 
 WIDTH = 1100
@@ -38,7 +39,7 @@ def sheet(height: float, theme: Theme, title: str = "", said: str = "", **more: 
             **more,
         )
     )
-    write(figure, f"<b>{title}</b>" if title else "", 16, 12, theme.ink, SIZES["title"])
+    write(figure, f"<b>{plain(title)}</b>" if title else "", 16, 12, theme.ink, SIZES["title"])
     write(figure, said, 16, 34, theme.muted)
     return figure
 

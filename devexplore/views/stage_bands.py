@@ -9,6 +9,7 @@ import xarray as xr
 
 from devexplore.views.axes import log_step, shorten, step_label
 from devexplore.views.labels import spread_apart
+from devexplore.views.markup import plain
 from devexplore.views.stages import StageMark, chosen_by_hand
 from devexplore.views.style import SIZES, TYPE_WORDS, Theme
 
@@ -37,7 +38,7 @@ def band_trace(stage: StageMark, theme: Theme, low: float = 0.0, high: float = 1
         fillpattern=pattern if hatched else None,
         line={"width": 0},
         hoverinfo="skip",
-        name=f"{stage.name} ({TYPE_WORDS.get(stage.type, 'undecided')})",
+        name=f"{plain(stage.name)} ({TYPE_WORDS.get(stage.type, 'undecided')})",
         meta={"layer": "band", "type": stage.type},
     )
 
@@ -68,7 +69,7 @@ def band_names(
             "yref": "paper",
             "yanchor": "bottom",
             "showarrow": False,
-            "text": f"<b>{texts[i]}</b>",
+            "text": f"<b>{plain(texts[i])}</b>",
             "font": {"size": SIZES["small"], "color": stages[i].colour},
         }
         for i, x in zip(shown.tolist(), places.tolist(), strict=True)

@@ -8,6 +8,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from devexplore.views.axes import shorten, step_label
+from devexplore.views.markup import plain
 from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.sheet import WIDTH, Box, domains, foot_height, sheet
 from devexplore.views.sheet import foot as write_foot
@@ -90,7 +91,7 @@ def _row(one: xr.Dataset, mark: StageMark, delta_loss: str) -> tuple[str, ...]:
     )
     kind = str(one["boundary_kind"].item())
     return (
-        f"<b>{shorten(mark.name, _LETTERS)}</b>",
+        f"<b>{plain(shorten(mark.name, _LETTERS))}</b>",
         f"{mark.start:,.0f} – {mark.end:,.0f}",
         TYPE_WORDS.get(mark.type, "undecided") + ("" if supported else UNSUPPORTED),
         delta_loss,

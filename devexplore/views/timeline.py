@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import axis, base_layout, log_step, step_ticks
+from devexplore.views.markup import plain
 from devexplore.views.rows import Row, title_lines
 from devexplore.views.stage_bands import band_names, band_trace, boundary_traces, lanes_height
 from devexplore.views.stages import StageMark
@@ -129,6 +130,6 @@ def row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:
         "xshift": 4,
         "showarrow": False,
         "align": "left",
-        "text": "<br>".join([f"<b>{'<br>'.join(title_lines(row.title))}</b>", *row.key]),
+        "text": "<br>".join([f"<b>{'<br>'.join(map(plain, title_lines(row.title)))}</b>", *row.key]),
         "font": {"size": SIZES["small"], "color": theme.ink},
     }

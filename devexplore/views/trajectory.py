@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from devexplore.views import form_marks
 from devexplore.views.axes import axis, base_layout, log_step, padded, step_label
+from devexplore.views.markup import plain
 from devexplore.views.stages import StageMark, stage_index
 from devexplore.views.style import SIZES, Theme
 from devexplore.views.trajectory_layers import (
@@ -199,7 +200,7 @@ def _checkpoints(
     pair: tuple[int, int],
 ) -> go.Scatter:
     index = stage_index(steps, list(stages))
-    names = [f" · {stages[i].name}" if i >= 0 else "" for i in index]
+    names = [f" · {plain(stages[i].name)}" if i >= 0 else "" for i in index]
     words = [f"step {step:,}{name}" for step, name in zip(steps.tolist(), names, strict=True)]
     return go.Scatter(
         x=smooth[:, 0],
