@@ -19,6 +19,7 @@ from devexplore.views.chains import (
     verdict_of,
 )
 from devexplore.views.llc_row import settings
+from devexplore.views.markup import plain
 from devexplore.views.panels import Panel, draw_panel
 from devexplore.views.sheet import Box, foot, foot_height, place, reference, sheet, write
 from devexplore.views.stages import StageMark
@@ -83,7 +84,7 @@ def numbers_of(at: xr.Dataset) -> str:
 
 def chains_words(readings: xr.Dataset, at: xr.Dataset) -> str:
     """The verdict, and what the figure does not show."""
-    verdict = verdict_of(at)
+    verdict = plain(verdict_of(at))
     words = [f"{verdict[0].upper()}{verdict[1:]}."]
     if "excess" in readings:
         every = thinned(readings)[1]
@@ -97,7 +98,7 @@ def chains_words(readings: xr.Dataset, at: xr.Dataset) -> str:
 
 
 def _traces(figure: go.Figure, at: xr.Dataset, theme: Theme) -> None:
-    x, trivial, unit = updates(at), float(trivial_excess(at)), at["excess"].attrs.get("units", "")
+    x, trivial, unit = updates(at), float(trivial_excess(at)), plain(str(at["excess"].attrs.get("units", "")))
     limits = excess_range(at)
     _axes(figure, _TRACES, 1, at, limits, theme)
     _title(figure, _TRACES, "excess of the batch loss over that at w*", unit, theme)
@@ -115,7 +116,7 @@ def _traces(figure: go.Figure, at: xr.Dataset, theme: Theme) -> None:
     if np.isfinite(trivial):
         outside = trivial > limits[1] or trivial < limits[0]
         arrow = (" ↑" if trivial > limits[1] else " ↓") if outside else " (dashed)"
-        write(figure, f"{trivial_name(at)}: {trivial:+.3g}{arrow}", _TRACES.left + _TRACES.width, 72,
+        write(figure, f"{plain(trivial_name(at))}: {trivial:+.3g}{arrow}", _TRACES.left + _TRACES.width, 72,
             theme.muted, xanchor="right")  # fmt: skip
 
 

@@ -172,6 +172,7 @@ def test_the_picture_that_is_saved_is_the_figure_that_the_code_gives(derived):
     drawn = picture(derived["sampled"], {"step": 0, "theme": "dark"})
     assert drawn.layout.annotations[0].text == "<b>Chains of sampled at step 0</b>"
     assert drawn.layout.paper_bgcolor == "#171a1e"
+    assert any("uniform &lt;b&gt;predictor&lt;/b&gt;" in note.text for note in drawn.layout.annotations)
 
 
 @pytest.fixture(scope="module")
