@@ -176,7 +176,7 @@ class Recorder:
         for done, (question, about) in enumerate(questions):
             self._say(done, len(questions), f"answers of {pane.title.lower()}")
             try:
-                work = pane.answers.get(question)
+                work = pane.answers[question] if question != "table" else None
                 answer = self._table(pane) if work is None else work(look.derived, about)
             except READ_ERRORS:
                 continue  # the page would say why; the file says that it does not hold it
