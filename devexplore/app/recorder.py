@@ -181,7 +181,7 @@ class Recorder:
             except READ_ERRORS:
                 continue  # the page would say why; the file says that it does not hold it
             if answer is not None:
-                kept.append([question, about, self.values.number(answer)])
+                kept.append([question, about, self.values.number(slim(json.loads(encode(answer))))])
         return kept
 
     def _table(self, pane: Pane) -> str | None:
