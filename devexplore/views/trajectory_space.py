@@ -49,7 +49,8 @@ def space(
     ]
     if forms is not None:
         traces += form_marks.marks_in_space(forms, dynamics, theme, components)
-    pinned = {"size": 8, "symbol": "circle-open", "color": theme.ink, "line": {"color": theme.ink, "width": 3}}
+    ring = {"color": theme.ink, "width": 3}
+    pinned = {"size": 8, "symbol": "circle-open", "color": theme.ink, "line": ring}
     traces.append(deep(np.full((1, 3), np.nan), "pinned", mode="markers", marker=pinned))
     now = {"size": 7, "color": theme.ink, "line": {"color": theme.surface, "width": 2}}
     traces.append(deep(smooth[-1:], "now", mode="markers", marker=now))

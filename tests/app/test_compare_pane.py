@@ -11,6 +11,7 @@ import devexplore as dx
 from devexplore.app.page import derive
 from devexplore.app.panes import PANES
 from devexplore.app.panes.compare import llc_errors
+from devexplore.app.panes.trajectory import walks
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
 
@@ -167,4 +168,34 @@ def test_another_run_is_chosen_and_its_timeline_stands_below_this_one(visit):
         "no other run",
         "bare",
     ]
+    assert page.errors == []
+
+
+def test_random_walks_are_answered_for_the_planes_that_are_drawn(runs):
+    derived = derive(runs)["made-up"]
+    derived.dynamics.future.result()
+    answer = walks(derived, {"components": [1, 2, 3], "bandwidth": 0, "theme": "dark"})
+    assert len(answer["planes"]) == 3
+    assert answer["space"]["type"] == "scatter3d"
+
+
+@pytest.mark.browser
+def test_n_puts_random_walks_below_the_curves_and_away_without_drawing_anew(visit):
+    page = visit("?run=made-up")
+    count = """() => { const all = (root, selector) => [...root.querySelectorAll(selector),
+        ...[...root.querySelectorAll('*')].flatMap(n => n.shadowRoot ? all(n.shadowRoot, selector) : [])];
+      return ['space', 'a', 'b', 'c'].map(cell => all(document, `[data-cell=${cell}] .plot`)[0].data
+        .filter(trace => trace.meta?.layer === 'null').map(trace => trace.visible ?? true)); }"""
+    assert page.evaluate(count) == [[]] * 4
+    page.keyboard.press("n")
+    foot = page.locator("section[aria-label=Trajectory] .foot")
+    foot.get_by_text("5 of the random walks").wait_for()
+    page.wait_for_timeout(2000)
+    assert page.evaluate(count) == [[True]] * 4
+    page.sent.clear()
+    page.keyboard.press("n")
+    page.wait_for_timeout(1000)
+    assert page.evaluate(count) == [[False]] * 4
+    assert "random walks that forms" not in foot.inner_text()
+    assert sum(len(frame) for frame in page.sent) < 2000
     assert page.errors == []

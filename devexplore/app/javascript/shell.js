@@ -6,7 +6,7 @@ const KEYS = [
   ["← →", "one checkpoint back, on"],
   ["Shift ← →", "previous, next stage boundary, cusp or form"],
   ["Space", "play, pause"],
-  ["c  e  v  f  r", "circles, evolute, vertices, forms, raw points"],
+  ["c  e  v  f  r  n", "circles, evolute, vertices, forms, raw points, random walks (the null)"],
   ["o", "open a run"],
   ["p", "pin this step, to see others beside it; again: unpin"],
   ["s", "colour by stage or by step"],
@@ -151,7 +151,7 @@ function render({model, el}) {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(node) || help.open || opener.dialog.open || !bus.ready) return;
-    const flips = {c: "circles", e: "evolute", v: "vertices", f: "forms", r: "raw"};
+    const flips = {c: "circles", e: "evolute", v: "vertices", f: "forms", r: "raw", n: "null"};
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       const by = event.key === "ArrowLeft" ? -1 : 1;
       if (event.shiftKey) player.jump(by); else bus.goTo(bus.index + by);

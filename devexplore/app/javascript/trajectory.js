@@ -7,6 +7,7 @@ const LAYERS = [
   ["vertices", "vertices", "v", "Vertices of the curve, and the evolute's cusps"],
   ["forms", "forms", "f", "Forms (stars): cusps on which all planes agree; squares: turns that random walks like this run do not make"],
   ["raw", "raw", "r", "Scores before smoothing"],
+  ["null", "null", "n", "Random walks with the run's step lengths, directions and noise: would they draw this too?"],
 ];
 
 // Which components are drawn, and how much they are smoothed.
@@ -62,7 +63,7 @@ function render({model, el}) {
     return button;
   });
   const settings = trajectorySettings(bus);
-  pane.controls.append(...toggles, colour, settings.node);
+  pane.controls.append(h("div", {class: "layers"}, ...toggles), colour, settings.node);
   const cells = ["space", "a", "b", "c"].map(name => h("div", {class: "host", "data-cell": name}));
   pane.body.append(...cells);
   const figures = cells.map((cell, i) => new Figure(cell, i ? `Plane ${i}` : "Space"));
@@ -146,6 +147,32 @@ function render({model, el}) {
     if (data === null) return;
     figures.forEach(figure => figure.drawn && figure.show(wanted));
     place();
+    bringWalks();
+    say();
+  };
+
+  // Random walks are drawn when they are first wanted, and put below the curves.
+  async function bringWalks() {
+    if (!bus.state.null || !data.ready || data.walks) return;
+    const mine = data;
+    data.walks = {words: "Drawing random walks …"};
+    const walks = await pane.ask("walks", {components: data.components, bandwidth: bus.state.bandwidth, theme: bus.state.theme})
+      .catch(error => ({words: `No random walks: ${error.message}`}));
+    if (mine !== data) return;
+    data.walks = walks;
+    say();
+    if (!walks.planes) return;
+    for (const [i, figure] of [...walks.planes, walks.space].entries()) {
+      const drawing = i < 3 ? data.planes[i] : data.space;
+      drawing.data = i < 3 ? [figure, ...drawing.data] : [...drawing.data, figure];
+      await figures[(i + 1) % 4].draw(drawing, {scrollZoom: true});
+      if (mine !== data) return;
+    }
+    showLayers();
+  }
+
+  const say = () => {
+    pane.foot.textContent = pane.foot.title = [data.caption, bus.state.null ? data.walks?.words : ""].filter(Boolean).join(" ");
   };
 
   const draw = async () => {
@@ -159,8 +186,7 @@ function render({model, el}) {
     const open = object => Object.fromEntries(Object.entries(object).map(([k, v]) => [k, decode(v)]));
     follow = {...open(path), planes: planes.map(open)};
     moving = ["now", "pinned"].map(layer => data.space.data.findIndex(trace => trace.meta?.layer === layer));
-    pane.foot.textContent = data.caption;
-    pane.foot.title = data.caption;
+    say();
     bus.cusps = data.cusps;
     // A click goes to the step; on a form, or a cusp or vertex within its interval, to the form's card as well, and on
     // a turn that is no form to the reasons why.
@@ -180,6 +206,7 @@ function render({model, el}) {
       await figure.draw(i ? data.planes[i - 1] : data.space, {scrollZoom: true});
       if (first) figure.plot.on("plotly_click", jump);
     }
+    payload.ready = true;
     showLayers();
   };
 
