@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from devexplore.app.fingerprint import ANNOTATIONS, LOG, RECIPE, WEIGHTS, Fingerprint
+from devexplore.app.fingerprint import ANNOTATIONS, LOG, RECIPE, WEIGHTS, Fingerprint, last_written
 from devexplore.checkpoints import LocalCheckpoints
 from devexplore.errors import DevexploreError
 from devexplore.run import Run
@@ -30,8 +30,8 @@ def _training(run: Run, parts: Fingerprint) -> str:
     step = max(_newest_checkpoint(run), _last_logged(run))
     if step < 0:
         return "training begins"
-    newest = max((at for part in (WEIGHTS, LOG) for _, at, _ in parts.get(part, ())), default=0)
-    doing = "training" if time.time() - newest / 1e9 < QUIET_SECONDS else "training stopped"
+    newest = max(last_written(parts, WEIGHTS), _log_written(run))
+    doing = "training" if time.time() - newest < QUIET_SECONDS else "training stopped"
     return f"{doing}: step {step:,} of {steps:,}"
 
 
@@ -40,6 +40,13 @@ def _newest_checkpoint(run: Run) -> int:
         return int(LocalCheckpoints(run.path / CHECKPOINTS_FOLDER).steps[-1])
     except DevexploreError:
         return -1
+
+
+def _log_written(run: Run) -> float:
+    try:
+        return (run.path / TRAINING_LOG).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _last_logged(run: Run) -> int:
@@ -56,9 +63,5 @@ def _measuring(run: Run, parts: Fingerprint) -> str:
     """By another process: what this one measures is told where it is shown."""
     if writer_of(run.store_path) is None:
         return ""
-    newest = {
-        name: max(at for _, at, _ in stamp)
-        for name, stamp in parts.items()
-        if name not in _NO_GROUP and stamp
-    }
-    return f"measuring {max(newest, key=lambda name: newest[name])}" if newest else "measuring"
+    groups = [name for name, stamp in parts.items() if name not in _NO_GROUP and stamp]
+    return f"measuring {max(groups, key=lambda name: last_written(parts, name))}" if groups else "measuring"

@@ -38,6 +38,7 @@ from devexplore.measure import ensure_outputs
 from devexplore.measure.calibrate import GROUP as CALIBRATION
 from devexplore.measure.lift import lift
 from devexplore.measure.own_text import token_losses
+from devexplore.measure.training_log import logged_losses
 from devexplore.run import Run, open_run
 from devexplore.views.metric_panels import quotients
 
@@ -107,8 +108,9 @@ class DerivedRun:
     """A run as it is on disk at one time, and what follows from it. Safe to share between threads and
     sessions. When the run goes on, another takes its place (renewal.py)."""
 
-    def __init__(self, run: Run, pool: ThreadPoolExecutor) -> None:
-        self.fingerprint: Fingerprint = fingerprint(run)  # first: what changes while we read is a change
+    def __init__(self, run: Run, pool: ThreadPoolExecutor, seen: Fingerprint | None = None) -> None:
+        """``seen``: the fingerprint from before anything was read of this Run, whose files may change."""
+        self.fingerprint = fingerprint(run) if seen is None else seen
         self.run = run
         self._pool = pool
         self._lock = threading.Lock()
@@ -158,7 +160,8 @@ class DerivedRun:
 
     @cached_property
     def checkpoints(self) -> xr.Dataset | None:
-        return self.group("checkpoints")
+        """As stored; of a run that was not measured yet, from its training log (NaN what is not logged)."""
+        return self.group("checkpoints") if self.run.has("checkpoints") else logged_losses(self.run)
 
     @cached_property
     def metrics(self) -> xr.Dataset | None:
@@ -367,9 +370,11 @@ class DerivedRun:
         with self._lock:
             return dict(self._jobs)
 
-    def successor(self, run: Run, data: Mapping[str, Any], jobs: Mapping[str, Job]) -> "DerivedRun":
+    def successor(
+        self, run: Run, seen: Fingerprint, data: Mapping[str, Any], jobs: Mapping[str, Job]
+    ) -> "DerivedRun":
         """For the same run, opened anew: with this much of what was read and found before."""
-        new = DerivedRun(run, self._pool)
+        new = DerivedRun(run, self._pool, seen)
         vars(new).update(data)
         new._jobs = dict(jobs)
         return new

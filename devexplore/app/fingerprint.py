@@ -8,11 +8,13 @@ from typing import Final
 from devexplore.run import Run
 from devexplore.schema import (
     ANNOTATIONS_FILE,
+    CHECKPOINTS,
     CHECKPOINTS_FOLDER,
     FORM_NOTES,
     MEASURED,
     OUTPUTS,
     RUN_FILE,
+    STORE_ZIP,
     TRAINING_LOG,
 )
 
@@ -41,7 +43,6 @@ def fingerprint(run: Run, *, thorough: bool = False) -> Fingerprint:
     parts = {
         RECIPE: _stamp(run.path / RUN_FILE),
         WEIGHTS: _folder(run.path / CHECKPOINTS_FOLDER),
-        LOG: _stamp(run.path / TRAINING_LOG),
         ANNOTATIONS: annotations_stamp(run),
     }
     store = run.store_path
@@ -54,6 +55,8 @@ def fingerprint(run: Run, *, thorough: bool = False) -> Fingerprint:
         }
     elif store.is_file():
         parts[store.name] = _stamp(store)
+    if CHECKPOINTS not in parts and STORE_ZIP not in parts:  # else what it says of them is stored
+        parts[LOG] = _stamp(run.path / TRAINING_LOG)
     if thorough:
         parts[EVERY_FILE] = tuple(_every_file(run.path))
     return parts
@@ -99,6 +102,11 @@ def _folder(folder: Path) -> Stamp:
     except OSError:
         return ()
     return tuple(stamp for _, path in found for stamp in _stamp(Path(path)))
+
+
+def last_written(parts: Fingerprint, name: str) -> float:
+    """When a part was last written, in seconds since 1970; 0 where it is not there."""
+    return max((at for _, at, _ in parts.get(name, ())), default=0) / 1e9
 
 
 def _stamp(file: Path) -> Stamp:

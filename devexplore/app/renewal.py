@@ -4,25 +4,34 @@ from typing import Final
 
 from devexplore import schema
 from devexplore.app.derived import DerivedRun, Job
-from devexplore.app.fingerprint import ANNOTATIONS, EVERY_FILE, RECIPE, WEIGHTS
+from devexplore.app.fingerprint import (
+    ANNOTATIONS,
+    EVERY_FILE,
+    LOG,
+    RECIPE,
+    WEIGHTS,
+    Fingerprint,
+    changed_parts,
+)
 from devexplore.run import Run
 
+_CHECKPOINTS: Final = {schema.CHECKPOINTS, WEIGHTS, LOG}
 _READ_FROM: Final = {
     "losses": {schema.LOSSES},
     "llc": {schema.LLC},
     "trust": {schema.LLC},
     "chain_readings": {schema.LLC, schema.CHAINS},
-    "checkpoints": {schema.CHECKPOINTS},
+    "checkpoints": _CHECKPOINTS,
     "metrics": {schema.METRICS},
     "refined": {schema.REFINED},
     "probe": {schema.PROBE},
     "ideal_losses": {schema.PROBE, schema.REFERENCES},
-    "steps": {schema.LOSSES, schema.LLC, schema.CHECKPOINTS, schema.METRICS, WEIGHTS},
-    "loss": {schema.LOSSES, schema.CHECKPOINTS},
+    "steps": {schema.LOSSES, schema.LLC, schema.METRICS} | _CHECKPOINTS,
+    "loss": {schema.LOSSES} | _CHECKPOINTS,
 }
 """Parts of the run that the data of ``DerivedRun`` are read from."""
 
-_STAGES: Final = {schema.LOSSES, schema.LLC, schema.CHECKPOINTS, ANNOTATIONS}
+_STAGES: Final = {schema.LOSSES, schema.LLC, ANNOTATIONS} | _CHECKPOINTS
 _PATH: Final = {WEIGHTS, schema.OUTPUTS}
 _FOUND_FROM: Final = {
     "stages": _STAGES,
@@ -41,18 +50,19 @@ LONG: Final = ("stages", "dynamics", "forms")
 """Jobs that take long enough to be waited for before the new state takes the place of the old one."""
 
 
-def renewed(old: DerivedRun, run: Run, changed: set[str]) -> DerivedRun:
-    """The same run, opened anew after these parts of it changed. What does not hang on them stays, also what
-    is being computed; what failed is tried again."""
-    changed = _groups(changed)
+def renewed(old: DerivedRun, run: Run, seen: Fingerprint) -> DerivedRun:
+    """The same run, opened anew after its files were ``seen`` to have changed. What does not hang on the
+    changes stays, also what is being computed; what failed is tried again."""
+    changed = _groups(changed_parts(old.fingerprint, seen))
+    seen = {part: stamp for part, stamp in seen.items() if part != EVERY_FILE}
     if changed & _WHOLE:
-        return old.successor(run, {}, {})
+        return old.successor(run, seen, {}, {})
     held = dict(vars(old))
     data = {name: held[name] for name, parts in _READ_FROM.items() if name in held and not parts & changed}
     jobs = {
         name: job for name, job in old.jobs.items() if not _hangs_on(name, changed) and not job.has_failed
     }
-    return old.successor(run, data, jobs)
+    return old.successor(run, seen, data, jobs)
 
 
 def busy(old: DerivedRun, changed: set[str]) -> bool:

@@ -13,7 +13,6 @@ from devexplore.app.activity import activity
 from devexplore.app.derived import READ_ERRORS, DerivedRun
 from devexplore.app.fingerprint import (
     ANNOTATIONS,
-    LOG,
     Fingerprint,
     annotations_stamp,
     changed_parts,
@@ -159,7 +158,7 @@ class ServedRuns(Mapping[str, DerivedRun]):
             name, number = run.name, 2
             while name in self._runs:
                 name, number = f"{run.name} {number}", number + 1
-            derived = DerivedRun(run, self._pool)
+            derived = DerivedRun(open_run(run.path), self._pool)  # of which nothing was read yet
             self._runs = {**self._runs, name: _Watched(derived, derived.fingerprint)}
         return name
 
@@ -172,12 +171,12 @@ class ServedRuns(Mapping[str, DerivedRun]):
         old = watched.derived
         now = fingerprint(old.run, thorough=watched.broken)
         changed = changed_parts(old.fingerprint, now)
-        if now != watched.seen and changed - {LOG} and not busy(old, changed):
+        if now != watched.seen and changed and not busy(old, changed):
             watched.seen, watched.begun = now, time.monotonic()
             try:
                 run = open_run(old.run.path)
                 run.groups  # noqa: B018  reads what there is: a run that is half there is not shown
-                watched.coming = renewed(old, run, changed)
+                watched.coming = renewed(old, run, now)
             except READ_ERRORS as error:
                 self._keep(watched, str(error))
                 return
@@ -204,4 +203,4 @@ class ServedRuns(Mapping[str, DerivedRun]):
             watched.seen = {}
             return
         watched.derived, watched.broken, watched.seen = new, False, new.fingerprint
-        watched.news = News(updated=f"{datetime.now():%H:%M}")
+        watched.news = News(activity=watched.news.activity, updated=f"{datetime.now():%H:%M}")

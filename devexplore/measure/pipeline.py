@@ -1,6 +1,5 @@
 """Runs measurements over checkpoints: loops, progress and resuming live here, the numbers elsewhere."""
 
-import csv
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,13 +11,14 @@ import xarray as xr
 from tqdm import tqdm
 
 from devexplore import schema
-from devexplore.errors import CheckpointNotFound, SchemaError, StoreConflict
+from devexplore.errors import CheckpointNotFound, StoreConflict
 from devexplore.measure.base import Arrays, Layout, Measurement
 from devexplore.measure.llc import LLC
 from devexplore.measure.losses import TokenLosses
 from devexplore.measure.metrics import Metrics
 from devexplore.measure.outputs import Outputs
 from devexplore.measure.subject import Subject
+from devexplore.measure.training_log import training_log
 from devexplore.run import Run, held_outputs
 from devexplore.store import GroupWriter, Store, Variable, as_json, provenance
 
@@ -221,7 +221,7 @@ def reporting(progress: Progress) -> Reporter:
 
 def _write_checkpoints(store: Store, run: Run) -> None:
     """The group /checkpoints: what training logged at each of them."""
-    logged = _training_log(run)
+    logged = training_log(run)
     single = np.dtype(np.float32)
     layout = {
         "train_loss": Variable((), (), single, {"long_name": "training loss (one batch)"}),
@@ -242,19 +242,6 @@ def _write_checkpoints(store: Store, run: Run) -> None:
                 "samples_seen": np.array(row.get("samples_seen", -1), dtype=np.int64),
             },
         )
-
-
-def _training_log(run: Run) -> dict[int, dict[str, str]]:
-    path = run.path / schema.TRAINING_LOG
-    if not path.exists():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {int(row["step"]): row for row in csv.DictReader(file) if row.get("seconds")}
-    except (KeyError, ValueError) as error:
-        raise SchemaError(
-            f"{path} is not a training log ({error}); delete it to go without training losses"
-        ) from None
 
 
 def write_probe(store: Store, subject: Subject) -> None:

@@ -10,6 +10,7 @@ import xarray as xr
 from devexplore.geometry import nearest_in_log_time
 from devexplore.views.axes import axis, base_layout, log_step, shorten, step_ticks
 from devexplore.views.llc_row import llc_row
+from devexplore.views.markup import plain
 from devexplore.views.rows import Row, loss_row, strip_row
 from devexplore.views.stage_bands import band_names, band_trace
 from devexplore.views.stages import StageMark
@@ -154,7 +155,7 @@ def _run_name(story: Story, top: float) -> dict[str, Any]:
         "yanchor": "bottom",
         "xshift": 4,
         "showarrow": False,
-        "text": f"<b>━ {shorten(story.name, _LETTERS)}</b>",
+        "text": f"<b>━ {plain(shorten(story.name, _LETTERS))}</b>",
         "font": {"size": SIZES["small"], "color": story.colour},
     }
 

@@ -59,6 +59,8 @@ def go_on(run, groups, names, last=None):
 
 def settle(served, session=None):
     """As the server's own thread does, until nothing is being prepared."""
+    for watched in served._runs.values():
+        watched.rest_until = 0.0
     for _ in range(600):
         served.look_again()
         if all(watched.coming is None for watched in served._runs.values()):
@@ -165,7 +167,7 @@ def test_while_the_new_is_worked_out_the_old_stays_without_a_progress_bar(growin
         ("losses", {"dynamics", "forms", "form 0", "metric intervals"}),
         ("metrics", {"stages", "free energies", "dynamics", "forms", "form 0"}),
         ("annotations", {"metric intervals", "dynamics", "forms", "form 0"}),
-        ("weights", {"stages", "free energies", "metric intervals"}),
+        ("weights", {"metric intervals"}),
         ("refined/own", {"stages", "free energies", "metric intervals", "dynamics", "forms", "form 0"}),
         ("recipe", set()),
         ("measurements.zarr.zip", set()),
@@ -178,14 +180,14 @@ def test_what_does_not_hang_on_the_change_is_not_found_again(growing, changed, k
     jobs = {name: old._job(name, lambda _: 1) for name in names}
     failed = old._job("dynamics True 0", lambda _: 1 / 0)
     assert isinstance(failed.future.exception(), ZeroDivisionError)
-    new = renewed(old, growing[0], {changed})
+    new = renewed(old, growing[0], {**old.fingerprint, changed: (("file", 1, 1),)})
     assert new.jobs == {name: jobs[name] for name in kept}
 
 
 def test_data_that_did_not_change_are_not_read_again(growing):
     old = ServedRuns([growing[0]])["growing"]
     held = old.losses, old.llc, old.loss
-    new = renewed(old, growing[0], {"llc"})
+    new = renewed(old, growing[0], {**old.fingerprint, "llc": ()})
     assert new.losses is held[0]
     assert new.loss is held[2]
     assert new.llc is not held[1]
@@ -278,6 +280,25 @@ def test_another_process_that_measures_is_seen_and_a_dead_one_is_not(growing):
     assert activity(run, fingerprint(run)) == ""
     lock.write_text("process 999999999")
     assert activity(run, fingerprint(run)) == ""
+
+
+def test_a_run_in_training_shows_the_loss_of_its_log_as_it_grows(begun, tmp_path):
+    run = write_run(tmp_path / "live", {}, "language", steps()[:30])
+    served = ServedRuns([run])
+    session = opened(served)
+    assert "not measured yet" in json.loads(session.viewers["timeline"].payload)["message"]["title"]
+    rows = [f"{step},{9 - i / 9},0,0,1.0" for i, step in enumerate(steps())]
+    log = run.path / "training.csv"
+    log.write_text("\n".join(["step,loss,learning_rate,samples_seen,seconds", *rows[:20], "9"]))
+    settle(served, session)
+    assert drawn_steps(session, "train loss") == steps()[:30].tolist()
+    logged = session.derived.checkpoints
+    assert logged is not None
+    assert np.isfinite(logged["train_loss"].values).tolist() == [True] * 20 + [False] * 10
+    save_checkpoint(run.path / "checkpoints" / "step_00020000.safetensors", {"weight": torch.zeros(12)})
+    settle(served, session)
+    assert drawn_steps(session, "train loss")[-1] == 20_000
+    assert json.loads(session.shell.payload)["steps"][-1] == 20_000
 
 
 def test_a_session_that_is_gone_is_told_nothing_more(growing):
