@@ -18,7 +18,7 @@ function buildComparedTable(pane, bus) {
     return {step: row.step[at], value: row.value[at], error: row.error[at], verdict, reason: row.reason[at] ?? ""};
   }
   const words = ({value, error, verdict}) => verdict === NO_LLC ? "× not an LLC"
-    : `${SIGNS[verdict]}${shortNumber(value, 4)}${finite(error) ? ` ± ${shortNumber(error, 2)}` : ""}`;
+    : `${SIGNS[verdict]}${shortNumber(value, 4).replace("-", "−")}${finite(error) ? ` ± ${shortNumber(error, 2)}` : ""}`;
 
   // The error of a difference: that of paired chains where they are known; else as if both were measured apart.
   function errorOf(line, a, b) {
