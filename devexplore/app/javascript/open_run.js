@@ -12,7 +12,7 @@ function buildNews() {
     const close = h("button", {type: "button", class: "icon", "aria-label": "Close this message", onclick: () => { closed = words; banner.hidden = true; }}, "×");
     banner.classList.toggle("wrong", Boolean(trouble));
     banner.replaceChildren(...(trouble
-      ? [h("strong", {}, "This run cannot be read any more"), h("span", {}, `${trouble}. What was read before is still shown.`)]
+      ? [h("strong", {}, "This run cannot be read any more"), h("span", {}, `What was read before is still shown. ${trouble}`)]
       : [h("span", {}, notice)]), close);
     banner.title = words;
     if (!words) closed = "";
