@@ -35,7 +35,7 @@ def page(runs: Sequence[Run] | ServedRuns, start: Selection | None = None) -> pn
     if start is not None and not query:
         selection.apply(start.state())
     session = Session(derived, selection)
-    session.keep_up()
+    pn.state.onload(session.keep_up)
     return session.shell
 
 

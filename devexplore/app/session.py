@@ -49,6 +49,7 @@ class Session:
         self._look = Look(runs, selection)
         self._document = pn.state.curdoc
         self._poll: Any = None
+        self._connected = False
         self._awaited: dict[str, set[Job]] = {}
         self._blocked: dict[str, Waiting] = {}
         self._stale = set(PANES)
@@ -69,6 +70,7 @@ class Session:
         watch(lambda *_: self.refill(), "theme")
         watch(lambda *_: self._fill_seen(), ["tab", "maximised"])
         watch(lambda *_: self._set_limit(), ["change", "change_from", "change_to"])
+        pn.state.onload(self._connect)
         for name, pane in PANES.items():
             if pane.follows:
                 watch(lambda *_, name=name: self.refill(name), list(pane.follows))
@@ -191,8 +193,13 @@ class Session:
         said = {"done": job.done, "total": job.total, "text": job.text, "seconds": job.seconds_left}
         return encode({**said, "title": waiting.title})
 
+    def _connect(self) -> None:
+        """The page has arrived. What changes before that Panel may lose, so nothing does."""
+        self._connected = True
+        self._keep_looking()
+
     def _keep_looking(self) -> None:
-        if self._poll is None and any(self._awaited.values()):
+        if self._connected and self._poll is None and any(self._awaited.values()):
             self._poll = pn.state.add_periodic_callback(self.look_at_jobs, period=POLL_MS)
 
     def look_at_jobs(self) -> None:

@@ -1,4 +1,4 @@
-"""Names and notes on forms: kept by step, found again within the interval, never lost or overwritten by error."""
+"""Names and notes on forms: kept by step, found again within the interval, never lost by an error."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_a_name_that_cannot_be_is_refused_and_what_is_there_stays(run):
 def test_a_broken_file_is_named_and_not_written_over(run, text):
     file = run.path / "forms.toml"
     file.write_text(text)
-    with pytest.raises(SchemaError, match="forms.toml"):
+    with pytest.raises(SchemaError, match=r"forms\.toml"):
         dx.form_notes(run)
     with pytest.raises(SchemaError):
         dx.note_form(run, found(100), 0, "x")

@@ -111,7 +111,7 @@ def test_while_a_form_is_lifted_its_card_is_there(derived, monkeypatch):
         future, done, total, text, seconds_left = Never(), 0, 0, "", None
 
     monkeypatch.setattr(type(derived["deep_linear"]), "lifted", lambda self, form: Lifting())
-    session = Session(derived, Selection(run="deep_linear", tab="forms"))
+    session = Session(derived, Selection(run="deep_linear", tab="forms", theme="dark"))
     card = json.loads(session.viewers["forms"].payload)
     assert card["lifted"] is None
     assert card["facts"]
@@ -235,12 +235,13 @@ def test_a_form_is_named_on_its_card_and_the_name_taken_back(derived, tmp_path, 
     one = derived["lines"]
     one.dynamics.future.result()
     one.forms.future.result()
-    before = note(one, {"form": 0, "name": "<b>corner</b>", "note": "& more"})
+    before = one.act(note, {"form": 0, "name": "<b>corner</b>", "note": "& more"}).future.result()
     assert before == {"name": "", "note": ""}
     card = shown(derived, "lines")
     assert (card["names"], card["note"]) == (["<b>corner</b>"], "& more")
     pane = PANES["forms"]
     table = pane.table(Session(derived, Selection(run="lines", tab="forms"))._look)
     assert table["name"].tolist() == ["<b>corner</b>"]
-    assert note(one, {"form": 0, **before}) == {"name": "<b>corner</b>", "note": "& more"}
+    named = one.act(note, {"form": 0, **before}).future.result()
+    assert named == {"name": "<b>corner</b>", "note": "& more"}
     assert shown(derived, "lines")["names"] == [""]

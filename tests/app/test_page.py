@@ -244,8 +244,8 @@ def test_a_locked_token_keeps_its_history_while_scrubbing(visit):
 
 def test_runs_without_text_show_a_labelled_grid(visit):
     page = visit("?run=lines")
-    assert page.locator("thead th").all_inner_texts() == [str(place) for place in range(1, 9)]
-    assert page.locator("tbody th").first.inner_text() == "mean of 60"
+    assert page.locator(".view thead th").all_inner_texts() == [str(place) for place in range(1, 9)]
+    assert page.locator(".view tbody th").first.inner_text() == "mean of 60"
     assert page.errors == []
 
 
@@ -260,7 +260,7 @@ def test_a_run_with_hardly_anything_says_what_would_measure_it(visit):
 def test_choosing_another_run_shows_it_without_reloading(visit):
     page = visit("?step=100&token=3")
     page.get_by_label("Run", exact=True).select_option("lines")
-    page.locator("tbody th").first.wait_for(timeout=60_000)
+    page.locator(".view tbody th").first.wait_for(timeout=60_000)
     page.wait_for_timeout(SLOW_SETTLE_MS)
     assert step(page) == 14_000
     assert "run=lines" in page.url

@@ -14,11 +14,10 @@ function editBoundaries(pane, bus, host, figure, complain) {
     try { return await pane.ask("edit", values); }
     catch (error) { complain(error.message); return null; }
   };
-  const change = async values => {
-    const done = await editing(values);
-    if (!done) return;
-    bus.record({undo: () => editing({do: "restore", text: done.before}), redo: () => editing({do: "restore", text: done.after})});
-  };
+  const change = values => bus.recordWork(editing(values), {
+    undo: ({before}) => editing({do: "restore", text: before}),
+    redo: ({after}) => editing({do: "restore", text: after}),
+  });
   const stepAt = clientX => {
     const xa = figure.axis("xaxis");
     const x = clientX - figure.plot.getBoundingClientRect().left - xa._offset;

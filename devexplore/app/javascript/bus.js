@@ -70,6 +70,19 @@ class Bus {
     this.told?.();
   }
 
+  // A change that Python makes, from the moment it is asked to. `work` promises what is needed to take it back, or null
+  // where the change failed: then there was none.
+  recordWork(work, {undo, redo}) {
+    const after = act => async () => { const made = await work; if (made) act(made); };
+    const change = {undo: after(undo), redo: after(redo)};
+    this.record(change);
+    work.then(made => {
+      if (made) return;
+      this.done = this.done.filter(one => one.undo !== change.undo);
+      this.told?.();
+    });
+  }
+
   takeBack(back = true) {
     const change = (back ? this.done : this.undone).pop();
     if (!change) return;

@@ -48,7 +48,7 @@ function render({model, el}) {
   const noted = h("textarea", {rows: 1, "aria-label": "Note on this form", placeholder: "a note of your own"});
   const own = h("div", {class: "own"}, called, noted);
   if (bus.still) { called.readOnly = noted.readOnly = true; own.title = bus.still; }  // read, not greyed
-  const wrong = h("p", {class: "state wrong", role: "status"});
+  const wrong = h("p", {class: "unsaved", role: "status"});
   const prompt = h("textarea", {rows: 1, "aria-label": "A text of your own to lift the form to", spellcheck: "false",
     placeholder: "Lift it to a text of your own (Enter)"});
   const send = h("button", {type: "submit"}, "Lift");
@@ -107,11 +107,11 @@ function render({model, el}) {
     try { return await pane.ask("note", {form, name, note}); } catch (error) { complain(error.message); return null; }
   };
   const complain = words => { wrong.textContent = words; wrong.hidden = !words; };
-  const rename = async () => {
+  const rename = () => {
     const form = data.form, name = called.value.trim(), note = noted.value.trim();
     if (form === null || (name === data.names[form] && note === data.note)) return;
-    const before = await save(form, name, note);
-    if (before) bus.record({undo: () => save(form, before.name, before.note), redo: () => save(form, name, note)});
+    const before = save(form, name, note);
+    bus.recordWork(before, {undo: ({name, note}) => save(form, name, note), redo: () => save(form, name, note)});
   };
   for (const field of [called, noted]) field.addEventListener("change", rename);
   called.addEventListener("keydown", event => { if (event.key === "Enter") called.blur(); });

@@ -32,8 +32,7 @@ function buildOpener(model, bus) {
   const dialog = h("dialog", {class: "help opener", "aria-label": "Open a run"}, h("h2", {}, "Open a run"), form, said, lists,
     h("button", {type: "button", class: "plain", onclick: () => dialog.close()}, "Close"));
   const button = h("button", {type: "button", class: "icon opens", "aria-label": "Open a run", title: "Open a run (o)", onclick: () => show()},
-    svg("svg", {viewBox: "0 0 16 16", width: 15, height: 15, "aria-hidden": "true"},
-      svg("path", {d: "M1.5 12.5v-9h4l1.5 2h6v2M1.5 12.5l2-5h11l-2 5z", fill: "none", stroke: "currentColor", "stroke-width": 1.4, "stroke-linejoin": "round"})));
+    lineIcon("M1.5 12.5v-9h4l1.5 2h6v2M1.5 12.5l2-5h11l-2 5z"));
   button.hidden = Boolean(bus.still);
   let asked = 0;
 

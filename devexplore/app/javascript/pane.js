@@ -19,6 +19,10 @@ function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
+// A small picture of one line.
+const lineIcon = path => svg("svg", {viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true"},
+  svg("path", {d: path, fill: "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linecap": "round", "stroke-linejoin": "round"}));
+
 // A titled pane with controls and tools on the right, a body, a foot, and a cover for messages and progress.
 // `pane.figures` are those that the tools save as pictures; `pane.ask` asks Python.
 function buildPane(el, model, bus) {
@@ -55,8 +59,6 @@ function asker(model) {
 // Take away and enlarge: pictures of the figures, the table behind them, the Python that makes them, the whole page.
 function buildTools(pane, bus) {
   const file = ending => `${bus.state.run || "run"}-${pane.name}${ending}`.replace(/[^\w.-]+/g, "_");
-  const icon = path => svg("svg", {viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true"},
-    svg("path", {d: path, fill: "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linecap": "round", "stroke-linejoin": "round"}));
   const menu = h("div", {class: "menu", role: "menu"});
   const close = () => { menu.hidden = true; opener.setAttribute("aria-expanded", "false"); };
   const entry = (text, act) => h("button", {type: "button", role: "menuitem", onclick: async event => {
@@ -91,11 +93,11 @@ function buildTools(pane, bus) {
       menu.hidden = false;
       opener.setAttribute("aria-expanded", "true");
       menu.querySelector("button")?.focus();
-    }}, icon("M8 2v8m0 0 3-3m-3 3L5 7M3 13h10"));
+    }}, lineIcon("M8 2v8m0 0 3-3m-3 3L5 7M3 13h10"));
   const grow = h("button", {type: "button", class: "icon tool", onclick: () => bus.set({maximised: bus.state.maximised ? "" : pane.name})});
   const dress = () => {
     const large = bus.state.maximised === pane.name;
-    grow.replaceChildren(icon(large ? "M7 2v5H2m7 7V9h5M7 7 3 3m6 6 4 4" : "M9 2h5v5M7 14H2V9m12-7L9 7m-7 7 5-5"));
+    grow.replaceChildren(lineIcon(large ? "M7 2v5H2m7 7V9h5M7 7 3 3m6 6 4 4" : "M9 2h5v5M7 14H2V9m12-7L9 7m-7 7 5-5"));
     grow.title = large ? "Back to all panes (m)" : "The whole page for this (m)";
     grow.setAttribute("aria-label", large ? "Back to all panes" : `Enlarge ${pane.title}`);
   };

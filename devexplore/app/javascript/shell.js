@@ -36,12 +36,13 @@ function render({model, el}) {
     h("button", {type: "button", class: "plain", onclick: () => help.close()}, "Close"));
   const ask = h("button", {type: "button", class: "icon", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => help.showModal()}, "?");
   const saved = () => JSON.stringify({version: JSON.parse(model.state).version, ...bus.state}, null, 1);
+  const chain = () => lineIcon("M7 9.5a3 3 0 0 0 4.3.2l2.2-2.2a3 3 0 0 0-4.2-4.2L8 4.5M9 6.5a3 3 0 0 0-4.3-.2L2.5 8.5a3 3 0 0 0 4.2 4.2L8 11.5");
   const link = h("button", {type: "button", class: "icon", "aria-label": "Copy the address of this view", title: "Copy the address of this view; with Shift: save it as a file for devexplore explore --select",
     onclick: async event => {
       if (event.shiftKey) { download(new Blob([saved()], {type: "application/json"}), "devexplore-view.json"); return; }
       try { await toClipboard(location.href); link.textContent = "✓"; } catch { link.textContent = "×"; }
-      setTimeout(() => { link.textContent = "🔗\ufe0e"; }, 1200);
-    }}, "🔗\ufe0e");
+      setTimeout(() => link.replaceChildren(chain()), 1200);
+    }}, chain());
   const back = h("button", {type: "button", class: "icon", "aria-label": "Take back", title: "Take back (Ctrl z)", onclick: () => bus.takeBack()}, "↶");
   const again = h("button", {type: "button", class: "icon", "aria-label": "Do again", title: "Do again (Ctrl Shift z)", onclick: () => bus.takeBack(false)}, "↷");
   bus.told = () => { back.disabled = !bus.done.length; again.disabled = !bus.undone.length; };
