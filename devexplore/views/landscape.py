@@ -105,7 +105,8 @@ def landscape_parts(
     _ground_axes(both, shown, [mark.colour for mark in marks], theme)
     ground_figure, odds = alone(both, 1, theme), alone(both, 2, theme)
     ground_figure.update_yaxes(title_text="F − F<sub>min</sub> (no unit)")
-    bottoms = next(trace for trace in ground_figure.select_traces() if trace.meta["layer"] == "wells")
+    traces: list[go.Scatter] = list(ground_figure.select_traces())
+    bottoms = next(trace for trace in traces if trace.meta["layer"] == "wells")
     bottoms.update(textposition=_sides(np.asarray(bottoms.x)))
     moving = list(range(len(frames[active])))
     return ground_figure, odds, [_heights(frame) for frame in frames], moving
