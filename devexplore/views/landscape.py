@@ -105,7 +105,7 @@ def landscape_parts(
     _ground_axes(both, shown, [mark.colour for mark in marks], theme)
     ground_figure, odds = alone(both, 1, theme), alone(both, 2, theme)
     ground_figure.update_yaxes(title_text="F − F<sub>min</sub> (no unit)")
-    traces: list[go.Scatter] = list(ground_figure.select_traces())
+    traces: Any = ground_figure.select_traces()
     bottoms = next(trace for trace in traces if trace.meta["layer"] == "wells")
     bottoms.update(textposition=_sides(np.asarray(bottoms.x)))
     moving = list(range(len(frames[active])))
