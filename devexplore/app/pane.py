@@ -105,6 +105,10 @@ class Pane:
         """What the browser draws. ``message(…)`` where there is nothing to draw. Raises ``Waiting``."""
         raise NotImplementedError
 
+    def drawn_for(self, look: Look) -> list[Any]:
+        """What tells one drawing of a run from another: where it is the same, so is what is drawn."""
+        return [getattr(look.selection, name) for name in (*self.follows, *self.begins_with)]
+
     def code(self, look: Look) -> str:
         """The Python lines, after those that open the run, that give the same."""
         return ""

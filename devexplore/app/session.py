@@ -50,6 +50,7 @@ class Session:
         self._document = pn.state.curdoc
         self._poll: Any = None
         self._connected = False
+        self._ahead: set[str] = set()
         self._awaited: dict[str, set[Job]] = {}
         self._blocked: dict[str, Waiting] = {}
         self._stale = set(PANES)
@@ -92,6 +93,7 @@ class Session:
 
     def show_run(self) -> None:
         """Start what takes long for the chosen run, and fill all that is seen of it."""
+        self._ahead.clear()
         self.derived.start()
         self.refill()
 
@@ -163,8 +165,7 @@ class Session:
     def _drawn(self, name: str) -> str:
         """The payload of a pane; as another session drew it, where one looked at the same."""
         pane = PANES[name]
-        values = [getattr(self.selection, value) for value in (*pane.follows, *pane.begins_with)]
-        what = encode([name, self.selection.theme or "light", values])
+        what = encode([name, self.selection.theme or "light", pane.drawn_for(self._look)])
         held = self.derived.drawn(what) if pane.of_one_run else None
         if held is None:
             held = encode(self._pane(name))
@@ -199,7 +200,7 @@ class Session:
         self._keep_looking()
 
     def _keep_looking(self) -> None:
-        if self._connected and self._poll is None and any(self._awaited.values()):
+        if self._connected and self._poll is None and (any(self._awaited.values()) or self._not_drawn()):
             self._poll = pn.state.add_periodic_callback(self.look_at_jobs, period=POLL_MS)
 
     def look_at_jobs(self) -> None:
@@ -212,9 +213,26 @@ class Session:
                     self._fill(name)
             elif name in self._blocked:
                 self.viewers[name].progress = self._progress(name)
-        if not any(self._awaited.values()) and self._poll is not None:
+        if not any(self._awaited.values()) and self._poll is not None and not self._draw_ahead():
             self._poll.stop()
             self._poll = None
+
+    def _draw_ahead(self) -> bool:
+        """Draw one of the panes that are not seen, for when it is opened; whether there was one to draw."""
+        unseen = self._not_drawn()
+        if not unseen:
+            return False
+        self._ahead.add(unseen[0])
+        self._look.awaited = set()
+        try:
+            self._drawn(unseen[0])
+        except (Waiting, *READ_ERRORS):
+            pass  # it is drawn, or says why not, when it is opened
+        return True
+
+    def _not_drawn(self) -> list[str]:
+        """Panes that were neither seen nor drawn ahead."""
+        return [name for name in PANES if name in self._stale - self._ahead and name not in self._seen()]
 
     def _asked(self, name: str, number: int, question: str, values: Mapping[str, Any]) -> None:
         """A pane asks what takes work: it is done in the background, and the answer sent when it is there."""

@@ -81,6 +81,8 @@ def test_forms_are_sought_after_the_trajectory_is_there_and_drawn_when_they_are_
         [trace["meta"]["layer"] for trace in figure["data"]] for figure in [sent["space"], *sent["planes"]]
     ]
     assert all("forms" in drawn for drawn in layers)
+    for _ in PANES:  # one of the panes that are not seen is drawn ahead each time
+        session.look_at_jobs()
     assert session._poll is None
 
 
@@ -297,3 +299,14 @@ def test_stages_are_there_all_the_time_while_a_boundary_is_changed(derived, monk
     run.act(edit, {"do": "restore", "text": None}).future.result()
     session.refill()
     assert [stage["range"] for stage in shown[-1]] == [stage["range"] for stage in before]
+
+
+def test_panes_that_are_not_seen_are_drawn_ahead_one_at_a_time_and_not_sent(derived):
+    session = Session(derived, Selection(run="made-up", sequence=2))
+    derived["made-up"].forms.future.result()
+    for _ in range(30):
+        session.look_at_jobs()
+    assert session.viewers["behaviour"].payload == ""
+    assert derived["made-up"].drawn(encode(["chains", "light", PANES["chains"].drawn_for(session.look)]))
+    session.selection.tab = "chains"
+    assert payload(session.viewers["chains"])["code"].startswith("import devexplore")

@@ -57,6 +57,10 @@ class FormsPane(Pane):
     answers: ClassVar[Mapping[str, Answer]] = {"lift": lift_to}
     acts: ClassVar[Mapping[str, Answer]] = {"note": note}
 
+    def drawn_for(self, look: Look) -> list[Any]:
+        forms = look.found_forms()[0]
+        return [0 if forms is None else _chosen(look, forms), look.selection.sequence]
+
     def payload(self, look: Look) -> dict[str, Any]:
         dynamics = look.derived.dynamics
         if look.done(dynamics) and dynamics.future.exception() is not None:
