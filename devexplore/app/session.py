@@ -126,8 +126,11 @@ class Session:
             self._stale, self._kept = set(PANES), set(PANES)
             self._fill(_FRAME)
             self._fill_seen()
-        elif len(self.runs) != known:
+            return
+        if len(self.runs) != known:
             self._fill(_FRAME)
+        if name == self.selection.other and self.runs[name] is not before:
+            self.refill(*(pane for pane in PANES if not PANES[pane].of_one_run))
 
     def _say_news(self) -> None:
         """What there is to say of the run in the page's head."""
@@ -232,7 +235,8 @@ class Session:
 
     def _not_drawn(self) -> list[str]:
         """Panes that were neither seen nor drawn ahead."""
-        return [name for name in PANES if name in self._stale - self._ahead and name not in self._seen()]
+        waiting = self._stale - self._ahead - set(self._seen())
+        return [name for name, pane in PANES.items() if name in waiting and pane.of_one_run]
 
     def _asked(self, name: str, number: int, question: str, values: Mapping[str, Any]) -> None:
         """A pane asks what takes work: it is done in the background, and the answer sent when it is there."""
