@@ -99,7 +99,7 @@ def sought(forms: xr.Dataset) -> str:
 def weights_chart(forms: xr.Dataset, form: int, theme: Theme) -> go.Figure:
     """α over checkpoints, small."""
     figure = weights_figure(forms.isel(form=form), theme)
-    figure.update_layout(title=None, height=None, margin={"l": 40, "r": 12, "t": 8, "b": 24})
+    figure.update_layout(title=None, height=None, margin={"l": 40, "r": 12, "t": 8, "b": 24}, dragmode=False)
     figure.update_xaxes(title=None)
     figure.update_yaxes(nticks=4, title=None)  # the page has a heading
     return figure

@@ -165,6 +165,13 @@ def test_a_click_on_a_form_opens_its_card_and_another_is_chosen_from_the_list(vi
     assert f"{star['step']:,}" in card.locator(".when").inner_text()
     assert "It cannot be lifted" in card.locator(".state").inner_text()
     step = page.locator("output b").inner_text()
+    chart = card.get_by_role("img", name="Weights of the form over checkpoints")
+    chart.click(position={"x": 60, "y": 40})
+    page.wait_for_timeout(300)
+    assert page.locator("output b").inner_text() != step
+    page.get_by_role("button", name="Take back").click()
+    page.wait_for_timeout(300)
+    assert page.locator("output b").inner_text() == step
     page.get_by_role("button", name="Take back").click()
     page.wait_for_timeout(600)
     assert page.get_by_role("tab", selected=True).inner_text() == "Tokens"

@@ -318,14 +318,14 @@ def test_the_threads_look_ends_with_the_last_session(growing, monkeypatch):
     served, heard = ServedRuns([run]), []
     stop = served.listen(heard.append)
     go_on(run, groups, ["losses"])
-    for _ in range(200):
+    for _ in range(1200):
         if served["growing"].steps.size == steps().size:
             break
         time.sleep(0.05)
     watcher = served._watcher
     stop()
     assert isinstance(watcher, threading.Thread)
-    watcher.join(10)
+    watcher.join(60)
     assert served["growing"].steps.tolist() == steps().tolist()
     assert not watcher.is_alive()
     assert set(heard) == {"growing"}

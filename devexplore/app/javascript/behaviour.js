@@ -100,19 +100,11 @@ function render({model, el}) {
       return x >= xa._offset - 8 && x <= xa._offset + xa._length + 8 && y >= ya._offset - 4 && y <= ya._offset + ya._length + 4;
     });
   };
-  host.addEventListener("pointerdown", event => {
-    if (event.button !== 0 || !figure.drawn || !data) return;
-    const number = panelAt(event);
-    if (!number) return;
+  figure.scrubs(bus, event => {
+    const number = data && panelAt(event);
+    if (!number) return "";
     if (hovered) bus.set({part: hovered});
-    const scrub = move => {
-      const [xa] = axes(number), x = move.clientX - figure.plot.getBoundingClientRect().left - xa._offset;
-      bus.goTo(nearest(bus.shared.steps, 10 ** xa.p2l(Math.max(0, Math.min(xa._length, x))) - 1));
-    };
-    const stop = () => { window.removeEventListener("pointermove", scrub); window.removeEventListener("pointerup", stop); };
-    scrub(event);
-    window.addEventListener("pointermove", scrub);
-    window.addEventListener("pointerup", stop);
+    return axes(number)[0]._name;
   });
   const hover = part => { if (part !== hovered) { hovered = part; highlight(); } };
 

@@ -18,11 +18,7 @@ function editBoundaries(pane, bus, host, figure, complain) {
     undo: ({before}) => editing({do: "restore", text: before}),
     redo: ({after}) => editing({do: "restore", text: after}),
   });
-  const stepAt = clientX => {
-    const xa = figure.axis("xaxis");
-    const x = clientX - figure.plot.getBoundingClientRect().left - xa._offset;
-    return Math.max(1, Math.round(10 ** xa.p2l(Math.max(0, Math.min(xa._length, x))) - 1));
-  };
+  const stepAt = clientX => Math.max(1, Math.round(figure.stepAt(clientX)));
   const openEdit = i => {
     const close = () => { popover.hidden = true; };
     const stage = (number, where) => {

@@ -165,18 +165,7 @@ function render({model, el}) {
   });
   roomy.observe(pane.body);
 
-  const scrub = event => {
-    const xa = lines.axis("xaxis"), x = event.clientX - lines.plot.getBoundingClientRect().left - xa._offset;
-    if (x < -12 || x > xa._length + 12) return;
-    bus.goTo(nearest(bus.shared.steps, 10 ** xa.p2l(Math.max(0, Math.min(xa._length, x))) - 1));
-  };
-  hosts.lines.addEventListener("pointerdown", event => {
-    if (event.button !== 0 || !lines.drawn) return;
-    const stop = () => { window.removeEventListener("pointermove", scrub); window.removeEventListener("pointerup", stop); };
-    scrub(event);
-    window.addEventListener("pointermove", scrub);
-    window.addEventListener("pointerup", stop);
-  });
+  lines.scrubs(bus);
 
   const draw = async () => {
     offer();

@@ -96,6 +96,35 @@ class Figure {
 
   axis(name) { return this.plot._fullLayout[name]; }
 
+  // The step under the pointer on an axis of log-steps, at most its ends'.
+  stepAt(clientX, xName = "xaxis") {
+    const xa = this.axis(xName), x = clientX - this.plot.getBoundingClientRect().left - xa._offset;
+    return 10 ** xa.p2l(Math.max(0, Math.min(xa._length, x))) - 1;
+  }
+
+  // Pressing or dragging in the figure goes to a step. `axisAt(event)` names the axis of log-steps that is pressed; none:
+  // the press is not ours.
+  scrubs(bus, axisAt = event => this.beside(event, "xaxis")) {
+    const host = this.plot.parentElement;
+    host.addEventListener("pointerdown", event => {
+      if (event.button !== 0 || !this.drawn || this.plot._fullLayout.dragmode) return;
+      if (event.composedPath().some(node => node.classList?.contains("modebar"))) return;
+      const axis = axisAt(event);
+      if (!axis) return;
+      const go = at => bus.goTo(nearest(bus.shared.steps, this.stepAt(at.clientX, axis)));
+      const stop = () => { window.removeEventListener("pointermove", go); window.removeEventListener("pointerup", stop); };
+      go(event);
+      window.addEventListener("pointermove", go);
+      window.addEventListener("pointerup", stop);
+    });
+  }
+
+  // The axis, where the pointer is above it or hardly beside.
+  beside(event, name) {
+    const xa = this.axis(name), x = event.clientX - this.plot.getBoundingClientRect().left - xa._offset;
+    return x >= -12 && x <= xa._length + 12 ? name : "";
+  }
+
   // Data to pixels within the pane, for an axis pair.
   pixel(x, y, xName = "xaxis", yName = "yaxis") {
     const xa = this.axis(xName), ya = this.axis(yName);

@@ -84,6 +84,7 @@ function render({model, el}) {
     for (const [name, value] of Object.entries({x1: x, x2: x, y1: size.t, y2: size.t + size.h})) line.setAttribute(name, value);
   };
   figures.weights.place = place;
+  figures.weights.scrubs(bus);
 
   const choose = () => list.replaceChildren(...data.forms.map((step, i) => h("button", {type: "button", "aria-pressed": String(i === data.form),
     title: `Form ${i + 1}, at step ${wholeNumber(step)}`, onclick: () => bus.set({form: i})}, h("i", {"aria-hidden": "true"}, "✦"), h("bdi", {}, data.names[i] || `step ${wholeNumber(step)}`))));

@@ -75,20 +75,7 @@ function render({model, el}) {
   };
   figure.place = () => { place(); placePin(); boundaries.place(); };
 
-  const scrub = event => {
-    const xa = figure.axis("xaxis");
-    const x = event.clientX - figure.plot.getBoundingClientRect().left - xa._offset;
-    if (x < -12 || x > xa._length + 12) return false;
-    bus.goTo(nearest(bus.shared.steps, 10 ** xa.p2l(Math.max(0, Math.min(xa._length, x))) - 1));
-    return true;
-  };
-  host.addEventListener("pointerdown", event => {
-    if (event.button !== 0 || !figure.drawn || figure.plot._fullLayout.dragmode) return;
-    if (event.composedPath().some(n => n.classList?.contains("modebar")) || !scrub(event)) return;
-    const stop = () => { window.removeEventListener("pointermove", scrub); window.removeEventListener("pointerup", stop); };
-    window.addEventListener("pointermove", scrub);
-    window.addEventListener("pointerup", stop);
-  });
+  figure.scrubs(bus);
 
   const legend = data => {
     const key = (kind, text) => h("span", {class: "key"}, h("i", {class: kind}), text);

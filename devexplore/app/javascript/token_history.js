@@ -32,11 +32,7 @@ function buildHistory(pane, bus) {
     dot.style.display = Number.isFinite(value) ? "" : "none";
     if (Number.isFinite(value)) { dot.setAttribute("cx", x(bus.step)); dot.setAttribute("cy", ya._offset + ya.l2p(value)); }
   };
-  host.addEventListener("pointerdown", event => {
-    if (event.button !== 0 || !figure.drawn || event.composedPath().some(n => n.classList?.contains("modebar"))) return;
-    const xa = figure.axis("xaxis"), at = event.clientX - figure.plot.getBoundingClientRect().left - xa._offset;
-    bus.goTo(nearest(bus.shared.steps, 10 ** xa.p2l(Math.max(0, Math.min(xa._length, at))) - 1));
-  });
+  figure.scrubs(bus);
 
   // The chart of one prediction: drawn when another is locked, never for a step.
   const draw = (frame, name, at, values) => {
