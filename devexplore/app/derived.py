@@ -32,7 +32,7 @@ from devexplore.analysis.metric_intervals import metric_intervals
 from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
-from devexplore.app.fingerprint import ANNOTATIONS, Fingerprint, annotations_stamp, fingerprint
+from devexplore.app.fingerprint import Fingerprint, fingerprint
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure import ensure_outputs
 from devexplore.measure.calibrate import GROUP as CALIBRATION
@@ -69,13 +69,26 @@ class Job:
         self.done, self.total, self.text = 0, 0, "reading the run"
         self._started = time.monotonic()
         self._ahead = 0
+        self._work = work
+        self._claim = threading.Lock()
         self.future: Future[Any] = Future()
-        if pool is not None:
-            self.future = pool.submit(work, self._progress)
+        if pool is None:
+            self._begin()
+        else:
+            pool.submit(self._begin)
+
+    def wait(self) -> Any:
+        """Its result, for another job that needs it: done here where nobody has begun it, for all workers
+        may be busy with what waits for it."""
+        self._begin()
+        return self.future.result()
+
+    def _begin(self) -> None:
+        if not self._claim.acquire(blocking=False):
             return
         try:
-            self.future.set_result(work(self._progress))
-        except READ_ERRORS as error:
+            self.future.set_result(self._work(self._progress))
+        except BaseException as error:  # noqa: BLE001 - whatever it was: those who wait are told
             self.future.set_exception(error)
 
     def _progress(self, done: int, total: int, text: str) -> None:
@@ -114,7 +127,6 @@ class DerivedRun:
         self.run = run
         self._pool = pool
         self._lock = threading.Lock()
-        self._changing = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._questions: OrderedDict[str, None] = OrderedDict()
         self._drawn: OrderedDict[str, str] = OrderedDict()
@@ -256,7 +268,7 @@ class DerivedRun:
             return self.dynamics
 
         def work(progress: Progress) -> xr.Dataset:
-            usual = self.dynamics.future.result()
+            usual = self.dynamics.wait()
             run = open_run(self.run.path)
             kind = usual.attrs["output_kind"]
             most = MOST_COMPONENTS if n_components > USUAL_COMPONENTS else USUAL_COMPONENTS
@@ -328,8 +340,22 @@ class DerivedRun:
         values: Mapping[str, Any],
         work: "Callable[[DerivedRun, Mapping[str, Any]], Any]",
     ) -> Job:
-        """The answer to a question with these values; the same question is worked out once."""
-        return self._question([pane, question, values], lambda _: work(self, values))
+        """The answer to a question with these values; the same question is worked out once. What failed is
+        tried again."""
+        asked = [pane, question, values]
+        with self._lock:
+            job = self._jobs.get(_named(asked))
+            if job is not None and job.has_failed:
+                del self._jobs[_named(asked)]
+        return self._question(asked, lambda _: work(self, values))
+
+    def do(self, work: Callable[[], Any]) -> Job:
+        """Something in the background that is not kept."""
+        return Job(lambda _: work(), self._pool)
+
+    def drawing(self, what: list[Any], work: Callable[[], Any]) -> Job:
+        """A figure that takes long to draw, worked out once."""
+        return self._job(_named(what), lambda _: work())
 
     def text_losses(self, text: str) -> Job:
         """Losses of the user's own text at every checkpoint (``dx.token_losses``)."""
@@ -339,7 +365,7 @@ class DerivedRun:
 
     def _question(self, asked: list[Any], work: Callable[[Progress], Any]) -> Job:
         """A job that is worked out once for what is asked, and forgotten when much else was asked since."""
-        name = json.dumps(asked, sort_keys=True)
+        name = _named(asked)
         job = self._job(name, work)
         with self._lock:
             self._questions[name] = None
@@ -347,22 +373,6 @@ class DerivedRun:
             while len(self._questions) > MOST_ANSWERS:
                 self._jobs.pop(self._questions.popitem(last=False)[0], None)
         return job
-
-    def act(self, work: "Callable[[DerivedRun, Mapping[str, Any]], Any]", values: Mapping[str, Any]) -> Job:
-        """Change what is saved of the run, one change after the other; the stages are found anew."""
-
-        def change(_: Progress) -> Any:
-            with self._changing:
-                done = work(self, values)
-                self.fingerprint = {**self.fingerprint, ANNOTATIONS: annotations_stamp(self.run)}
-                stages = Job(self._find_stages)  # before they are asked for: the page need not wait for them
-            with self._lock:
-                self._jobs["stages"] = stages
-                self._jobs.pop("free energies", None)
-                self._drawn.clear()
-            return done
-
-        return Job(change, self._pool)
 
     @property
     def jobs(self) -> dict[str, Job]:
@@ -413,3 +423,7 @@ class DerivedRun:
         output = ensure_outputs(run, kind=None, progress=progress)
         progress(0, 0, "principal components")
         return essential_dynamics(run, kind=output.attrs.get("kind"))  # of a run: its Gram matrix is kept
+
+
+def _named(asked: list[Any]) -> str:
+    return json.dumps(asked, sort_keys=True)

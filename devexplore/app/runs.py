@@ -66,6 +66,7 @@ class ServedRuns(Mapping[str, DerivedRun]):
             raise RunNotFound("no run to explore: name a run folder, or install the bundled runs")
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="devexplore")
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="devexplore-open")
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="devexplore-save")
         self._lock = threading.RLock()
         self._looking = threading.Lock()
         self._runs: dict[str, _Watched] = {}
@@ -107,6 +108,26 @@ class ServedRuns(Mapping[str, DerivedRun]):
     ) -> Future[Any]:
         """The answer of what reads files, which may be slow, beside what is being computed."""
         return self._reader.submit(question, self, values)
+
+    def act(
+        self, name: str, work: "Callable[[DerivedRun, Mapping[str, Any]], Any]", values: Mapping[str, Any]
+    ) -> Future[Any]:
+        """Change what is saved of a run (``work``), one change after the other. The run with it takes the
+        place of the one before, its stages found, so that nothing of the old is drawn or kept any more."""
+
+        def change() -> Any:
+            with self._looking:
+                watched = self._runs[name]
+                old = watched.derived
+                done = work(old, values)
+                seen = {**old.fingerprint, ANNOTATIONS: annotations_stamp(old.run)}
+                new = renewed(old, old.run, seen)
+                new.stages.wait()
+                watched.derived = new
+            self.tell(name)
+            return done
+
+        return self._writer.submit(change)
 
     def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call it with the name of each run that there is something new of, in any thread, until the function

@@ -13,7 +13,7 @@ from devexplore.app.components import Shell, Viewer
 from devexplore.app.derived import READ_ERRORS, DerivedRun, Job
 from devexplore.app.describe import describe
 from devexplore.app.opening import OPENING
-from devexplore.app.pane import Look, Waiting, message
+from devexplore.app.pane import Look, Pane, Waiting, message
 from devexplore.app.panes import ALWAYS, PANES
 from devexplore.app.panes.tokens import limit_between
 from devexplore.app.payload import encode
@@ -113,6 +113,7 @@ class Session:
         stop = self._served.listen(lambda name: self._soon(partial(self.renew, name)))
         if self._document is not None:
             pn.state.on_session_destroyed(lambda _: stop())
+        self.renew(self.selection.run)  # what was told before anybody listened
 
     def renew(self, name: str) -> None:
         """There is something new of a run: the Selection stays, and so does what is drawn until the new is
@@ -240,31 +241,25 @@ class Session:
 
     def _asked(self, name: str, number: int, question: str, values: Mapping[str, Any]) -> None:
         """A pane asks what takes work: it is done in the background, and the answer sent when it is there."""
-        viewer, derived = self.viewers[name], self.derived
+        viewer, derived, run = self.viewers[name], self.derived, self.selection.run
+        pane = PANES[name]
         if question == "table":
-            table = PANES[name].table(self._look)
-            viewer.answer(number, "" if table is None else table.to_csv(index=False))
-            return
-        act = PANES[name].acts.get(question)
-        if act is not None:
-            job = derived.act(act, values)
+            look = Look(dict(self.runs), Selection.from_json(self.selection.to_json()))
+            asked = derived.do(partial(_as_csv, pane, look)).future
+        elif question in pane.acts:
+            asked = self._served.act(run, pane.acts[question], values)
         else:
-            job = derived.answer(name, question, values, PANES[name].answers[question])
+            asked = derived.answer(name, question, values, pane.answers[question]).future
 
         def say() -> None:
-            error = job.future.exception()
+            error = asked.exception()
             if error is None:
-                if act is not None:
-                    self.refill()
-                    self._served.tell(self.selection.run)
-                viewer.answer(number, job.future.result())
+                self.renew(run)
+                viewer.answer(number, asked.result())
             else:
                 viewer.answer(number, None, str(error))
 
-        def tell(_: Any) -> None:
-            self._soon(say)
-
-        job.future.add_done_callback(tell)
+        asked.add_done_callback(lambda _: self._soon(say))
 
     def _asked_to_open(self, number: int, question: str, values: Mapping[str, Any]) -> None:
         """The dialog for opening runs asks. A run that was opened is there before its name is told."""
@@ -340,3 +335,8 @@ def _last_step(derived: DerivedRun) -> int:
         return int(derived.steps[-1])
     except (*READ_ERRORS, IndexError):
         return -1
+
+
+def _as_csv(pane: Pane, look: Look) -> str:
+    table = pane.table(look)
+    return "" if table is None else table.to_csv(index=False)

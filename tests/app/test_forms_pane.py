@@ -242,13 +242,13 @@ def test_a_form_is_named_on_its_card_and_the_name_taken_back(derived, tmp_path, 
     one = derived["lines"]
     one.dynamics.future.result()
     one.forms.future.result()
-    before = one.act(note, {"form": 0, "name": "<b>corner</b>", "note": "& more"}).future.result()
+    before = derived.act("lines", note, {"form": 0, "name": "<b>corner</b>", "note": "& more"}).result()
     assert before == {"name": "", "note": ""}
     card = shown(derived, "lines")
     assert (card["names"], card["note"]) == (["<b>corner</b>"], "& more")
     pane = PANES["forms"]
     table = pane.table(Session(derived, Selection(run="lines", tab="forms"))._look)
     assert table["name"].tolist() == ["<b>corner</b>"]
-    named = one.act(note, {"form": 0, **before}).future.result()
+    named = derived.act("lines", note, {"form": 0, **before}).result()
     assert named == {"name": "<b>corner</b>", "note": "& more"}
     assert shown(derived, "lines")["names"] == [""]

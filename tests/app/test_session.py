@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from devexplore.app.panes.timeline import edit
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
-from devexplore.errors import RunNotFound
+from devexplore.errors import InvalidSpec, RunNotFound
 
 
 @pytest.fixture(scope="module")
@@ -288,16 +289,15 @@ def test_what_one_session_drew_another_sees_without_drawing_it_again(derived, mo
 
 def test_stages_are_there_all_the_time_while_a_boundary_is_changed(derived, monkeypatch, tmp_path):
     monkeypatch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path))
-    run = derived["made-up"]
     session = Session(derived, Selection(run="made-up"))
     shown = []
     session.shell.param.watch(lambda event: shown.append(json.loads(event.new)["stages"]), "payload")
     before = payload(session.shell)["stages"]
-    run.act(edit, {"do": "add", "step": 5}).future.result()
-    session.refill()
+    derived.act("made-up", edit, {"do": "add", "step": 5}).result()
+    session.renew("made-up")
     assert [len(stages) for stages in shown] == [len(before) + 1]
-    run.act(edit, {"do": "restore", "text": None}).future.result()
-    session.refill()
+    derived.act("made-up", edit, {"do": "restore", "text": None}).result()
+    session.renew("made-up")
     assert [stage["range"] for stage in shown[-1]] == [stage["range"] for stage in before]
 
 
@@ -310,3 +310,57 @@ def test_panes_that_are_not_seen_are_drawn_ahead_one_at_a_time_and_not_sent(deri
     assert derived["made-up"].drawn(encode(["chains", "light", PANES["chains"].drawn_for(session.look)]))
     session.selection.tab = "chains"
     assert payload(session.viewers["chains"])["code"].startswith("import devexplore")
+
+
+def test_a_boundary_changed_in_one_session_is_seen_in_every_other(derived, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path))
+    one, other = (Session(derived, Selection(run="made-up")) for _ in range(2))
+    for session in (one, other):
+        session.keep_up()
+    before = payload(other.shell)["stages"]
+    answered(one, "timeline", "edit", do="add", step=5)
+    for _ in range(100):
+        if len(payload(other.shell)["stages"]) > len(before):
+            break
+        time.sleep(0.05)
+    for session in (one, other):
+        assert len(payload(session.shell)["stages"]) == len(before) + 1
+        assert 5 in payload(session.viewers["timeline"])["edit"]["steps"]
+    answered(one, "timeline", "edit", do="restore", text=None)
+    assert len(payload(one.shell)["stages"]) == len(before)
+
+
+def test_a_question_that_failed_is_asked_again(derived):
+    tried = []
+
+    def work(_, values):
+        tried.append(values)
+        if len(tried) == 1:
+            raise OSError("busy")
+        return "now"
+
+    run = derived["lines"]
+    assert "busy" in str(run.answer("forms", "lift", {"form": 0}, work).future.exception(20))
+    assert run.answer("forms", "lift", {"form": 0}, work).future.result(20) == "now"
+    assert run.answer("forms", "lift", {"form": 0}, work).future.result(20) == "now"
+    assert len(tried) == 2
+
+
+def test_jobs_that_wait_for_jobs_end_even_where_every_worker_waits():
+    with ThreadPoolExecutor(1) as pool:
+        inner = []
+
+        def outer(_):
+            inner.append(Job(lambda _: 7, pool))
+            return inner[0].wait()
+
+        assert Job(outer, pool).future.result(20) == 7
+        assert inner[0].future.result(20) == 7
+
+
+def test_a_table_that_cannot_be_made_says_why(derived, monkeypatch):
+    def refuse(look):
+        raise InvalidSpec("a text of one token")
+
+    monkeypatch.setattr(PANES["tokens"], "table", refuse)
+    assert answered(Session(derived, Selection(run="made-up")), "tokens", "table") == "a text of one token"

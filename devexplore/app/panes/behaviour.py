@@ -1,5 +1,6 @@
 """Behaviour and structure: the metrics of the run's system over training."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,10 @@ class BehaviourPane(Pane):
             return message("None of this system's metrics is among those measured", remedy.capitalize() + ".")
         intervals = look.result(derived.metric_intervals, "Intervals of the metrics")
         panels = [drawn(one, metrics, intervals, remedy, look.theme) for one in held]
-        figure = metric_grid(panels, look.stages(), float(derived.steps[-1]), look.theme)
+        stages, theme = look.stages(), look.theme
+        draw = partial(metric_grid, panels, stages, float(derived.steps[-1]), theme)
+        drawing = derived.drawing(["metrics", look.selection.theme or "light", len(stages)], draw)
+        figure = look.result(drawing, "Drawing the metrics")
         found = curves(figure)
         absent = ", ".join(one.title for one in wanted if one not in held)
         return {

@@ -23,7 +23,7 @@ TABLE_COLUMNS = ("llc", "llc_se", "rhat", "ess", "excess_loss", "relative_distan
 def picture(derived: DerivedRun, values: Mapping[str, Any]) -> Any:
     """The figure that is saved: of one step, as ``dx.figures.chains`` draws it."""
     theme = "dark" if values["theme"] == "dark" else "light"
-    stages = derived.stages.future.result()
+    stages = derived.stages.wait()
     return figures.chains(derived.run, int(values["step"]), stages=stages, theme=theme)
 
 

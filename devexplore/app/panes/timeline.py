@@ -37,7 +37,7 @@ def edit(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
     elif values["do"] == "reset":
         reset_boundaries(run)
     else:
-        candidates = derived.stages.future.result()
+        candidates = derived.stages.wait()
         held = Boundaries.of_stages(candidates) if before is None else before
         save_boundaries(run, _changed(held, values))
     after = saved_boundaries(run)

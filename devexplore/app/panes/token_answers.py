@@ -63,7 +63,7 @@ class Source(NamedTuple):
 def source_of(derived: DerivedRun, text: str) -> Source:
     """Of the probe, or of this text, whose losses are there or waited for. Raises what that raises."""
     if text and derived.run.system == "language":
-        losses = derived.text_losses(text).future.result()
+        losses = derived.text_losses(text).wait()
         return Source(losses, losses, True)
     if derived.token_losses is None:
         raise InvalidSpec("no token losses are measured")

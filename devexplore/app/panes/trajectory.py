@@ -21,7 +21,7 @@ LAYERS = ("circles", "evolute", "vertices", "forms", "raw")
 def walks(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
     """Random walks like the run, as traces of its planes and of space, once its trajectory is there."""
     components = values["components"]
-    dynamics = derived.dynamics_with(max(components), values["bandwidth"]).future.result()
+    dynamics = derived.dynamics_with(max(components), values["bandwidth"]).wait()
     drawn = null_walks(dynamics, WALKS)
     return walk_layers(dynamics, drawn, THEMES[values["theme"]], components)
 
