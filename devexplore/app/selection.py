@@ -13,6 +13,18 @@ import param
 
 VERSION = 1
 
+MOST_COMPONENTS = 8
+"""Components that can be drawn: what the page computes when more than the usual ones are asked for."""
+
+LARGEST_BANDWIDTH = 100
+"""In ln(1 + step), where the longest training is some 30 wide: beyond, the curve is one polynomial."""
+
+LARGEST_SAMPLES = 12
+"""As log10: a million million samples are more than anything was trained on."""
+
+_LARGEST = 2**53 - 1
+"""The page's numbers are JavaScript's, which are exact up to here."""
+
 _TEXTS = ("prompt", "text")
 _LONGEST_TEXT = 400
 _OF_THE_PAGE = frozenset(
@@ -78,12 +90,16 @@ class Selection(param.Parameterized):
     )
     other = param.String("", doc="Name of the run that this one is compared with.")
     components = param.List([1, 2, 3], item_type=int, bounds=(3, 3), doc="Components drawn, from 1.")
-    bandwidth = param.Number(0.0, bounds=(0, None), doc="Smoothing of the trajectory; 0: chosen by the data.")
+    bandwidth = param.Number(
+        0.0, bounds=(0, LARGEST_BANDWIDTH), doc="Smoothing of the trajectory; 0: chosen by the data."
+    )
     null = param.Boolean(False, doc="The band in which random walks like this run lie.")
     part = param.String("", doc="The part (head) whose curve stands out among the metrics.")
     chain = param.Integer(-1, bounds=(-1, None), doc="The chain that stands out; −1: none.")
     samples = param.Number(
-        0.0, bounds=(0, None), doc="log10 of the number of samples of the landscape; 0: itself."
+        0.0,
+        bounds=(0, LARGEST_SAMPLES),
+        doc="log10 of the number of samples of the landscape; 0: itself.",
     )
     theme = param.Selector(default="", objects=["", "light", "dark"], doc="Empty: as the browser prefers.")
 
@@ -93,7 +109,7 @@ class Selection(param.Parameterized):
 
     def to_json(self) -> str:
         """The Selection as JSON, with its version."""
-        return json.dumps({"version": VERSION, **self.state()})
+        return json.dumps({"version": VERSION, **self.state()}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Selection":
@@ -144,7 +160,7 @@ class Selection(param.Parameterized):
         """Take over the values that are valid, in one change; leave the others as they are."""
         valid = {}
         for name, value in patch.items():
-            if name not in self._names():
+            if name not in self._names() or not _possible(name, value):
                 continue
             try:
                 type(self)(**{name: value})
@@ -167,6 +183,19 @@ class Selection(param.Parameterized):
 
 def _number(kind: type, text: str) -> float | None:
     try:
-        return kind(text)
+        number = kind(text)
     except ValueError:
         return None
+    return number if _known(number) else None
+
+
+def _known(number: float) -> bool:
+    return abs(number) <= _LARGEST  # not so of what is not finite
+
+
+def _possible(name: str, value: Any) -> bool:
+    """What the kinds and bounds of the values do not say."""
+    if name == "components" and isinstance(value, list):
+        numbers = [one for one in value if type(one) is int and 1 <= one <= MOST_COMPONENTS]
+        return len(set(numbers)) == len(value)
+    return not isinstance(value, int | float) or _known(value)

@@ -1,5 +1,7 @@
 """The Selection is the whole state, and comes back from JSON and from an address."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,21 @@ def test_an_address_is_short_and_readable():
 
 
 @pytest.mark.parametrize(
-    "query", ["?step=soon", "?colour=purple", "?speed=3", "?token=-7", "?evil=1", "?step=", "?name=x", "?%%%"]
+    "query",
+    [
+        *("?step=soon", "?colour=purple", "?speed=3", "?token=-7", "?evil=1", "?step=", "?name=x", "?%%%"),
+        *(
+            "?samples=inf",
+            "?samples=nan",
+            "?samples=400",
+            "?bandwidth=inf",
+            "?bandwidth=nan",
+            "?bandwidth=1e9",
+        ),
+        *("?columns=nan", f"?step=1{400 * '0'}", f"?sequence=1{20 * '0'}"),
+        *("?components=0,1,2", "?components=-1,1,2", "?components=1,2,9", "?components=1,1,2"),
+        *("?components=1,2", "?components=1,2,x", "?components=1,2,3,4"),
+    ],
 )
 def test_nonsense_in_an_address_leaves_the_defaults(query):
     assert Selection.from_query(query).state() == Selection().state()
@@ -60,6 +76,29 @@ def test_a_patch_with_one_bad_value_still_applies_the_good_ones():
     selection = Selection()
     selection.apply({"step": 7, "speed": 3, "colour": None})
     assert selection.state() == {**Selection().state(), "step": 7}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"samples": Infinity, "step": 7}',
+        '{"bandwidth": NaN, "step": 7}',
+        '{"components": [0, 1, 2], "step": 7}',
+        '{"components": [true, 2, 3], "step": 7}',
+        '{"components": [[1], 2, 3], "step": 7}',
+        '{"components": {"1": 2}, "step": 7}',
+        f'{{"sequence": 1{400 * "0"}, "step": 7}}',
+    ],
+)
+def test_what_no_page_can_show_is_left_out_of_a_file_and_the_rest_is_taken(text):
+    selection = Selection.from_json(text)
+    assert selection.state() == {**Selection().state(), "step": 7}
+    assert json.loads(selection.to_json(), parse_constant=pytest.fail)["step"] == 7
+
+
+def test_what_a_page_can_show_is_taken_to_the_last():
+    selection = Selection.from_query("?components=8,1,4&bandwidth=100&samples=12")
+    assert (selection.components, selection.bandwidth, selection.samples) == ([8, 1, 4], 100, 12)
 
 
 def test_one_patch_is_one_event():
