@@ -160,7 +160,11 @@ class Run:
         disposable, and this is the user's work.
         """
         beside = self.path / name
-        digest = hashlib.sha256((self.path / RUN_FILE).read_bytes()).hexdigest()[:16]
+        try:
+            recipe = (self.path / RUN_FILE).read_bytes()
+        except OSError as error:
+            raise RunNotFound(f"{self.path} is not there any more ({error.strerror})") from error
+        digest = hashlib.sha256(recipe).hexdigest()[:16]
         ending = ".toml" if name == ANNOTATIONS_FILE else f".{name}"
         own = _user_annotations() / f"{self.path.resolve().name}-{digest}{ending}"
         if own.is_file():

@@ -297,13 +297,13 @@ class Session:
         read = {"title": "", "unit": "", "step": np.zeros(0), "value": np.zeros(0)}
         description, steps = "", [0]
         try:
-            description, steps = describe(derived.run), derived.steps.tolist()
-            loss = derived.loss
+            steps, loss = derived.steps.tolist(), derived.loss
             if loss is not None:
                 read |= {"title": "loss", "unit": loss.attrs.get("units", "")}
                 read |= {"step": loss["step"].values.astype(float), "value": loss.values.astype(float)}
+            description = describe(derived.run)
         except READ_ERRORS as error:
-            description = description or str(error)
+            description = str(error)
         return {
             "runs": [
                 {"name": name, "label": name, "system": held.run.system} for name, held in self.runs.items()

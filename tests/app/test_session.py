@@ -364,3 +364,16 @@ def test_a_table_that_cannot_be_made_says_why(derived, monkeypatch):
 
     monkeypatch.setattr(PANES["tokens"], "table", refuse)
     assert answered(Session(derived, Selection(run="made-up")), "tokens", "table") == "a text of one token"
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_taken_back(derived, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path))
+    session = Session(derived, Selection(run="made-up"))
+    mine = answered(session, "timeline", "edit", do="add", step=5)
+    theirs = answered(session, "timeline", "edit", do="add", step=9)
+    refused = answered(session, "timeline", "edit", do="restore", text=mine["before"], left=mine["after"])
+    assert "changed elsewhere" in refused
+    assert {5, 9} <= set(payload(session.viewers["timeline"])["edit"]["steps"])
+    answered(session, "timeline", "edit", do="restore", text=theirs["before"], left=theirs["after"])
+    answered(session, "timeline", "edit", do="restore", text=mine["before"], left=mine["after"])
+    assert not payload(session.viewers["timeline"])["edit"]["saved"]

@@ -15,8 +15,8 @@ function editBoundaries(pane, bus, host, figure, complain) {
     catch (error) { complain(error.message); return null; }
   };
   const change = values => bus.recordWork(editing(values), {
-    undo: ({before}) => editing({do: "restore", text: before}),
-    redo: ({after}) => editing({do: "restore", text: after}),
+    undo: ({before, after}) => editing({do: "restore", text: before, left: after}),
+    redo: ({before, after}) => editing({do: "restore", text: after, left: before}),
   });
   const stepAt = clientX => Math.max(1, Math.round(figure.stepAt(clientX)));
   const openEdit = i => {

@@ -104,15 +104,15 @@ function render({model, el}) {
   };
 
   // What the user calls it, and says of it: saved when the field is left; can be taken back.
-  const save = async (form, name, note) => {
-    try { return await pane.ask("note", {form, name, note}); } catch (error) { complain(error.message); return null; }
+  const save = async (form, now, left) => {
+    try { return await pane.ask("note", {form, ...now, ...(left && {left})}); } catch (error) { complain(error.message); return null; }
   };
   const complain = words => { wrong.textContent = words; wrong.hidden = !words; };
   const rename = () => {
     const form = data.form, name = called.value.trim(), note = noted.value.trim();
     if (form === null || (name === data.names[form] && note === data.note)) return;
-    const before = save(form, name, note);
-    bus.recordWork(before, {undo: ({name, note}) => save(form, name, note), redo: () => save(form, name, note)});
+    const now = {name, note};
+    bus.recordWork(save(form, now), {undo: before => save(form, before, now), redo: before => save(form, now, before)});
   };
   for (const field of [called, noted]) field.addEventListener("change", rename);
   called.addEventListener("keydown", event => { if (event.key === "Enter") called.blur(); });
@@ -133,12 +133,27 @@ function render({model, el}) {
       h("small", {}, rare ? `${rare} beat${rare === 1 ? "s" : ""} random walks (p in bold)` : "none beats random walks")),
       h("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Turns that are no forms"}, h("table", {},
         h("thead", {}, h("tr", {}, ...["step", "turns by", "p", "no form, because"].map((text, i) => h("th", {scope: "col", class: i < 3 ? "number" : ""}, text)))),
-        h("tbody", {}, ...data.turns.map(turn => h("tr", {},
+        h("tbody", {}, ...data.turns.map(turn => h("tr", {"data-step": turn.step},
           h("td", {class: "number"}, h("button", {type: "button", "aria-label": `Go to step ${wholeNumber(turn.step)}`, title: "Go there",
             onclick: () => bus.goTo(nearest(bus.shared.steps, turn.step))}, wholeNumber(turn.step))),
           h("td", {class: "number"}, `${turn.angle}°`),
           h("td", {class: "number"}, turn.rare ? h("b", {}, turn.p) : turn.p),
           h("td", {}, turn.reason)))))));
+    markTurn();
+  };
+
+  // The turn at the current step. Who clicked on one elsewhere (`bus.turn`) is shown its row.
+  const markTurn = () => {
+    const at = step => nearest(bus.shared.steps, step), rows = [...turns.querySelectorAll("[data-step]")];
+    for (const row of rows) row.classList.toggle("locked", at(Number(row.dataset.step)) === bus.index);
+  };
+  const showTurn = () => {
+    if (bus.turn === undefined || bus.state.tab !== pane.name) return;
+    if (bus.turn === bus.step) requestAnimationFrame(() => {  // the tab has been opened by then
+      pane.body.scrollTop = parts.turns.offsetTop - 6;
+      turns.querySelector(".locked")?.scrollIntoView({block: "nearest"});
+    });
+    bus.turn = undefined;
   };
 
   const say = (words, wrong = false, busy = false) => {
@@ -221,7 +236,7 @@ function render({model, el}) {
   const read = async () => {
     const number = ++asked, text = data.language ? bus.state.prompt : "";
     if (document.activeElement !== prompt && pane.section.getRootNode().activeElement !== prompt) prompt.value = text;
-    pane.code = text ? data.code.replace(data.call, `${data.call.slice(0, -1)}, prompt=${JSON.stringify(text)})`) : data.code;
+    pane.code = text ? data.code.replace(data.call, () => `${data.call.slice(0, -1)}, prompt=${JSON.stringify(text)})`) : data.code;
     if (!text) {
       const held = data.lifted;
       if (held?.table) { say(""); writeTable(held.table, false); return; }
@@ -295,12 +310,16 @@ function render({model, el}) {
     await paint("walks", data.walks, data.walks_height);
     await paint("extra", extra, data.lifted?.figure_height);
     place();
+    showTurn();
   };
 
   model.on("remove", () => pane.figures.forEach(figure => figure.remove()));
   connect(model, bus, ["payload", "progress"], changed => {
     if (changed.has("payload") || changed.has("progress")) draw();
-    else if (data?.form !== null && data) {
+    else if (data) {
+      if (changed.has("step") || changed.has("shared")) markTurn();
+      if (changed.has("step") || changed.has("tab")) showTurn();
+      if (data.form === null) return;
       if (changed.has("prompt")) read();
       if (changed.has("token")) markToken();
       if (changed.has("step") || changed.has("shared")) place();

@@ -4,21 +4,27 @@ function buildNews() {
   const activity = h("span", {class: "activity", role: "status"});
   const banner = h("div", {class: "banner", role: "alert"});
   let closed = "";
-  const show = ({notice, trouble, activity: doing, updated}) => {
+  let said = {}, lost = false;
+  const server = gone => { lost = gone; show(said); };
+  const show = news => {
+    said = news;
+    const {notice, trouble, activity: doing, updated} = news;
     activity.textContent = doing || (updated && `updated ${updated}`);
     activity.classList.toggle("busy", Boolean(doing));
-    const words = trouble || notice;
+    const words = lost ? "lost" : trouble || notice;
     banner.hidden = !words || words === closed;
     const close = h("button", {type: "button", class: "icon", "aria-label": "Close this message", onclick: () => { closed = words; banner.hidden = true; }}, "×");
-    banner.classList.toggle("wrong", Boolean(trouble));
-    banner.replaceChildren(...(trouble
+    banner.classList.toggle("wrong", lost || Boolean(trouble));
+    banner.replaceChildren(...(lost
+      ? [h("strong", {}, "The server has ended"), h("span", {}, "What is shown can still be scrubbed; nothing is saved any more. Start devexplore again and reload this page.")]
+      : trouble
       ? [h("strong", {}, "This run cannot be read any more"), h("span", {}, `What was read before is still shown. ${trouble}`)]
       : [h("span", {}, notice)]), close);
-    banner.title = words;
+    banner.title = lost ? "" : words;
     if (!words) closed = "";
   };
   banner.hidden = true;
-  return {activity, banner, show};
+  return {activity, banner, show, server};
 }
 
 // A button and its dialog: a path typed, pasted or dropped anywhere on the page; bundled and recent runs.

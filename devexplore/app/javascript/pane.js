@@ -41,6 +41,21 @@ function buildPane(el, model, bus) {
   return pane;
 }
 
+const SERVER_LOST = "devexplore-server-lost";
+
+// Tells of the connection to the server: tell(true) when it is lost, tell(false) when it is there again.
+function watchServer(tell) {
+  const heard = lost => {
+    globalThis.devexploreLost = lost;
+    if (lost) document.dispatchEvent(new Event(SERVER_LOST));
+    tell(lost);
+  };
+  for (const page of globalThis.Bokeh?.documents ?? []) {
+    page.on_event("connection_lost", () => heard(true));
+    page.on_event("client_reconnected", () => heard(false));
+  }
+}
+
 // Asks Python: ask(question, values) promises the answer, or fails with what Python says.
 function asker(model) {
   const open = new Map();
@@ -50,7 +65,13 @@ function asker(model) {
     open.delete(answer);
     if (error) promise?.reject(new Error(error)); else promise?.resolve(JSON.parse(value));
   });
+  const lost = () => new Error("The server has ended: start devexplore again and reload this page");
+  document.addEventListener(SERVER_LOST, () => {
+    for (const {reject} of open.values()) reject(lost());
+    open.clear();
+  });
   return (question, values = {}) => new Promise((resolve, reject) => {
+    if (globalThis.devexploreLost) { reject(lost()); return; }
     open.set(++last, {resolve, reject});
     model.send_msg({number: last, question, values});
   });

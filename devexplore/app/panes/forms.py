@@ -11,7 +11,7 @@ from devexplore.app.components import Forms
 from devexplore.app.derived import DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, message
 from devexplore.app.panes.tokens import kept_pages
-from devexplore.errors import DevexploreError
+from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure.lift import lift
 from devexplore.schema import NEAREST, PATH
 from devexplore.views.form_card import sentence
@@ -43,11 +43,15 @@ def lift_to(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def note(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, str]:
-    """Name a form, or write a note on it, as the page asks; gives what was there before."""
+    """Name a form, or write a note on it, as the page asks; gives what was there before. Where that is not
+    what was ``left`` there, it is somebody else's, and nothing is changed."""
     forms, form = derived.found_forms(), values["form"]
-    held = notes_on(forms, form_notes(derived.run))[form]
+    one = notes_on(forms, form_notes(derived.run))[form]
+    held = {"name": "" if one is None else one.name, "note": "" if one is None else one.note}
+    if values.get("left", held) != held:
+        raise InvalidSpec("this form was named elsewhere meanwhile: nothing was taken back")
     note_form(derived.run, forms, form, values["name"], values["note"])
-    return {"name": "" if held is None else held.name, "note": "" if held is None else held.note}
+    return held
 
 
 class FormsPane(Pane):

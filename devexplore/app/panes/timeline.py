@@ -29,10 +29,15 @@ WORDS = {"losses": "The loss per token", "llc": "The LLC"}
 def edit(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
     """Change the boundaries of a run as the page asks, and save them: what was saved before and after, as
     JSON (None: nothing, the candidates count), so that the page can take it back.
+
+    ``left`` is what the change that is taken back had left: where something else is saved by now, it is
+    somebody else's, and nothing is changed.
     """
     run = derived.run
     before = saved_boundaries(run)
     if values["do"] == "restore":
+        if "left" in values and values["left"] != _as_json(before):
+            raise InvalidSpec("the boundaries were changed elsewhere meanwhile: nothing was taken back")
         _restore(run, values["text"])
     elif values["do"] == "reset":
         reset_boundaries(run)
@@ -40,11 +45,11 @@ def edit(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
         candidates = derived.stages.wait()
         held = Boundaries.of_stages(candidates) if before is None else before
         save_boundaries(run, _changed(held, values))
-    after = saved_boundaries(run)
-    return {
-        "before": None if before is None else before.to_json(),
-        "after": None if after is None else after.to_json(),
-    }
+    return {"before": _as_json(before), "after": _as_json(saved_boundaries(run))}
+
+
+def _as_json(boundaries: Boundaries | None) -> str | None:
+    return None if boundaries is None else boundaries.to_json()
 
 
 def _changed(held: Boundaries, values: Mapping[str, Any]) -> Boundaries:
