@@ -113,9 +113,19 @@ class Selection(param.Parameterized):
 
     @classmethod
     def from_json(cls, text: str) -> "Selection":
-        """The Selection that ``to_json`` wrote; what it does not know or cannot be is left at its default."""
+        """The Selection that ``to_json`` wrote; what it does not know or cannot be is left at its default.
+
+        Raises ``ValueError`` for what is no view, or one of another version.
+        """
+        view = json.loads(text)
+        if not isinstance(view, dict) or "version" not in view:
+            raise ValueError("it holds no object with a version")
+        if view["version"] != VERSION:
+            raise ValueError(
+                f"a view of version {view['version']!r}; this devexplore reads {VERSION}: upgrade it"
+            )
         selection = cls()
-        selection.apply(json.loads(text))
+        selection.apply(view)
         return selection
 
     def query(self) -> str:
@@ -166,7 +176,7 @@ class Selection(param.Parameterized):
                 type(self)(**{name: value})
             except (ValueError, TypeError):
                 continue
-            valid[name] = value
+            valid[name] = list(dict.fromkeys(value)) if name == "strips" else value  # none is drawn twice
         self.param.update(**valid)
 
     def forget_run(self) -> None:

@@ -84,7 +84,7 @@ def saved_view(file: Path) -> "Selection":
         return Selection.from_json(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InvalidSpec(f"--select {file}: not read ({error.strerror})") from error
-    except (ValueError, RecursionError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidSpec(
             f"--select {file}: no view that the page saved ({error}); save one with the page's link button"
         ) from error

@@ -81,13 +81,13 @@ def test_a_patch_with_one_bad_value_still_applies_the_good_ones():
 @pytest.mark.parametrize(
     "text",
     [
-        '{"samples": Infinity, "step": 7}',
-        '{"bandwidth": NaN, "step": 7}',
-        '{"components": [0, 1, 2], "step": 7}',
-        '{"components": [true, 2, 3], "step": 7}',
-        '{"components": [[1], 2, 3], "step": 7}',
-        '{"components": {"1": 2}, "step": 7}',
-        f'{{"sequence": 1{400 * "0"}, "step": 7}}',
+        '{"version": 1, "samples": Infinity, "step": 7}',
+        '{"version": 1, "bandwidth": NaN, "step": 7}',
+        '{"version": 1, "components": [0, 1, 2], "step": 7}',
+        '{"version": 1, "components": [true, 2, 3], "step": 7}',
+        '{"version": 1, "components": [[1], 2, 3], "step": 7}',
+        '{"version": 1, "components": {"1": 2}, "step": 7}',
+        f'{{"version": 1, "sequence": 1{400 * "0"}, "step": 7}}',
     ],
 )
 def test_what_no_page_can_show_is_left_out_of_a_file_and_the_rest_is_taken(text):
@@ -101,6 +101,11 @@ def test_what_a_page_can_show_is_taken_to_the_last():
     assert (selection.components, selection.bandwidth, selection.samples) == ([8, 1, 4], 100, 12)
 
 
+def test_a_strip_named_twice_is_one():
+    wanted = ["weight_norm", "icl_score"]
+    assert Selection.from_query("?strips=weight_norm,icl_score,weight_norm").strips == wanted
+
+
 def test_one_patch_is_one_event():
     selection, events = Selection(), []
     selection.param.watch(lambda *changes: events.append([c.name for c in changes]), ["step", "circles"])
@@ -112,10 +117,13 @@ def test_a_view_saved_from_the_page_opens_and_what_is_none_is_refused(tmp_path):
     file = tmp_path / "view.json"
     file.write_text(Selection(step=40, tab="tokens", prompt="def f").to_json())
     assert saved_view(file).state() == Selection(step=40, tab="tokens", prompt="def f").state()
-    for text in ("[1, 2]", "{", '"words"'):
+    for text in ("[1, 2]", "{", '"words"', "null", "[]", "{}", '{"step": 7}'):
         file.write_text(text)
         with pytest.raises(InvalidSpec, match="no view that the page saved"):
             saved_view(file)
+    file.write_text('{"version": 99, "step": 7}')
+    with pytest.raises(InvalidSpec, match=r"a view of version 99; this devexplore reads 1: upgrade it"):
+        saved_view(file)
     with pytest.raises(InvalidSpec, match="not read"):
         saved_view(tmp_path / "missing.json")
 
