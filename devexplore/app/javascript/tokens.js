@@ -1,6 +1,8 @@
 // Loss change per token, on text or on a grid. Strings arrive once; the block checkpoint × token arrives once a
 // sequence; a step only recolours what is there.
 
+const LEAST_SEEN = 0.02;  // share of the full colour that can be told from none
+
 function render({model, el}) {
   const bus = openBus(model.bus);
   const pane = buildPane(el, model, bus);
@@ -24,11 +26,12 @@ function render({model, el}) {
   const by = h("span", {class: "by push"}, "ranked by", ranked);
   pane.controls.append(views, pager, own.node);
   const between = h("span", {class: "between"});
+  const unmoved = h("span", {class: "scale push"});
   const ramp = {fell: h("span"), rose: h("span")};
   ramp.node = h("span", {class: "scale push"}, ramp.fell, h("i", {class: "ramp", "aria-hidden": "true"}), ramp.rose);
   const key = {then: h("span"), now: h("span")};
   key.node = h("span", {class: "scale push"}, h("i", {class: "line-then", "aria-hidden": "true"}), key.then, h("i", {class: "line-now", "aria-hidden": "true"}), key.now);
-  const legend = h("div", {class: "legend"}, mode, between, custom, ramp.node, by, key.node);
+  const legend = h("div", {class: "legend"}, mode, between, custom, unmoved, ramp.node, by, key.node);
   const view = h("div", {class: "view", tabindex: "0", role: "group", "aria-label": "Tokens; brackets [ and ] move the locked one"});
   const detail = h("div", {class: "detail"});
   const history = buildHistory(pane, bus), ideals = buildIdeals(bus);
@@ -58,12 +61,17 @@ function render({model, el}) {
     if (!data) return;
     const [a, b, limit] = range();
     const before = nearest(steps, a) * width, after = nearest(steps, b) * width;
+    let seen = false;
     cells.forEach((cell, i) => {
       const change = loss[after + i] - loss[before + i];
       const strength = Math.min(1, Math.abs(change) / limit);
+      seen ||= strength >= LEAST_SEEN;
       const hue = change < 0 ? "var(--fell)" : "var(--rose)";
-      cell.style.backgroundColor = strength >= 0.02 ? `color-mix(in srgb, ${hue} calc(var(--strength) * ${strength.toFixed(2)}), transparent)` : "transparent";
+      cell.style.backgroundColor = strength >= LEAST_SEEN ? `color-mix(in srgb, ${hue} calc(var(--strength) * ${strength.toFixed(2)}), transparent)` : "transparent";
     });
+    unmoved.hidden = seen || shown() !== "text";
+    unmoved.textContent = `no change above ${shortNumber(LEAST_SEEN * limit, 2)}`;
+    ramp.node.hidden = shown() !== "text" || !seen;
     tell();
   }
 
