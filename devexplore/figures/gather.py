@@ -19,6 +19,7 @@ from devexplore.views.panels import Panel, row_panel
 from devexplore.views.rows import loss_caption, loss_row
 from devexplore.views.stages import StageMark, stage_marks
 from devexplore.views.style import THEMES, Theme, ThemeName
+from devexplore.views.trajectory import COMPONENTS
 
 LACKING: Final = (NotMeasured, CheckpointNotFound, MissingText, InvalidSpec)
 """What a run can lack without being broken; its message is drawn in the place of what it stands for."""
@@ -116,15 +117,14 @@ def llc_panel(run: Run, theme: Theme) -> Panel:
 def dynamics_of(run: Run, dynamics: xr.Dataset | None) -> tuple[xr.Dataset | None, str]:
     """Essential dynamics (given, or computed now; outputs are kept), or None and why not."""
     require_run(run)
-    if dynamics is not None:
-        return dynamics, ""
-    try:
-        output = ensure_outputs(run)
-        dynamics = essential_dynamics(run, kind=output.attrs.get("kind"))
-    except LACKING as error:
-        return None, str(error)
-    if dynamics.sizes["component"] < 2:
-        return None, f"{dynamics.sizes[STEP]} checkpoints make a line, and no plane"
+    if dynamics is None:
+        try:
+            output = ensure_outputs(run)
+            dynamics = essential_dynamics(run, kind=output.attrs.get("kind"))
+        except LACKING as error:
+            return None, str(error)
+    if dynamics.sizes["component"] < len(COMPONENTS):
+        return None, f"{dynamics.sizes[STEP]} checkpoints are too few for {len(COMPONENTS)} components"
     return dynamics, ""
 
 

@@ -248,3 +248,12 @@ def test_metrics_are_called_as_over_their_panels():
     assert titles["irregularity"] == "Distance from the k-gon"
     assert titles["kgon_loss"] == "Exact loss: of its k-gon"
     assert metric_titles("table") == {}
+
+
+def test_a_line_or_a_single_plane_is_no_trajectory_and_says_how_many_checkpoints_there_are(measured_run):
+    run = dx.open(measured_run("deep_linear"))
+    flat = dx.essential_dynamics(run, n_components=2)
+    said = f"{flat.sizes['step']} checkpoints are too few for 3 components"
+    assert said in words(dx.figures.development(run, dynamics=flat))
+    with pytest.raises(NotMeasured, match=said):
+        dx.figures.trajectory(run, dynamics=flat)
