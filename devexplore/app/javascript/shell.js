@@ -15,7 +15,7 @@ const KEYS = [
   ["m", "the whole page for the pane under the pointer, back"],
   ["t", "light, dark"],
   ["?", "this help"],
-  ["Esc", "close help, unpin, all panes again, unlock the token"],
+  ["Esc", "close help; else all panes again; else unlock the token; else unpin"],
 ];
 
 const isTyping = node => node?.isContentEditable || ["TEXTAREA", "SELECT"].includes(node?.tagName)
@@ -164,7 +164,7 @@ function render({model, el}) {
     else if (event.key === "m") bus.set({maximised: bus.state.maximised ? "" : bus.under ?? open()});
     else if (event.key === "?") help.showModal();
     else if (event.key === "p") bus.pin();
-    else if (event.key === "Escape") bus.set(bus.state.pinned >= 0 ? {pinned: -1} : bus.state.maximised ? {maximised: ""} : {token: -1});
+    else if (event.key === "Escape") bus.set(bus.state.maximised ? {maximised: ""} : bus.state.token >= 0 ? {token: -1} : {pinned: -1});
     else return;
     event.preventDefault();
   };

@@ -199,6 +199,7 @@ function render({model, el}) {
         ? data.forms.map((_, i) => i).filter(i => data.forms[i].low <= step && step <= data.forms[i].high).sort((a, b) => far(a) - far(b))[0] : undefined;
       if (form !== undefined) patch.form = form;
       if (form !== undefined || layer === "forms") Object.assign(patch, {tab: "forms"}, bus.state.maximised === pane.name ? {maximised: ""} : {});
+      if (form === undefined && layer === "forms") bus.turn = patch.step;
       bus.set(patch);
     };
     for (const i of [1, 2, 3, 0]) {  // space takes longest
