@@ -24,6 +24,10 @@ _TIED: Final = -0.29
 _WORDS: Final = 0.29
 """Height of a well's words below it."""
 _STOPS: Final = 60
+_SMALL: Final = 150, 170
+"""Pixels for which the probabilities' words are placed on the page, wide and high."""
+_ASIDE: Final = 44
+"""Pixels beside the wells for the words of the last."""
 
 _FOOT: Final = (
     "Measured, of the checkpoint at the end of each stage: λ̂ with its standard error (ticks at the lower "
@@ -34,6 +38,11 @@ _FOOT: Final = (
 _BARS: Final = (
     " Bars on the right: 90 % intervals of the n at which a stage (its colour) and the one before cross."
 )
+_BRIEF: Final = (
+    "Measured at each stage’s end: λ̂ ± SE (ticks) and loss L, so F = n·L + λ̂·ln n; hollow: λ̂ in doubt. "
+    "Walls are schematic; n counts no real samples."
+)
+_BRIEF_BARS: Final = " Bars: where neighbours cross (90 %)."
 _LOSSES: Final = {
     "init_loss": "the loss at w* over all the data that chains sample: it may fall where the test loss rises"
 }
@@ -91,6 +100,20 @@ def landscape_words(energies: xr.Dataset, stages: Sequence[StageMark]) -> str:
     return "\n".join(words)
 
 
+def landscape_brief(energies: xr.Dataset, stages: Sequence[StageMark]) -> str:
+    """The same in two short lines, where there is room for no more."""
+    shown, marks, wells = _wells(energies, stages)
+    known = np.isfinite(energies["free_energy"].isel(n=0).values)
+    without = ", ".join(mark.name for mark, there in zip(stages, known, strict=True) if not there)
+    return " ".join(
+        [
+            _BRIEF + (_BRIEF_BARS if crossing_bars(shown) else ""),
+            *([f"No well: {without}."] if without else []),
+            *_crossings(shown, marks, wells),
+        ]
+    )
+
+
 def landscape_parts(
     energies: xr.Dataset, stages: Sequence[StageMark], theme: Theme
 ) -> tuple[go.Figure, go.Figure, list[dict[str, Any]], list[int]]:
@@ -100,14 +123,15 @@ def landscape_parts(
     stops, active = slider_stops(shown)
     frames = [_moving(shown.isel(n=at), marks, wells, theme)[:-1] for at in stops.tolist()]
     both = sheet(500, theme)
-    draw_odds(both, shown, marks, theme)
+    draw_odds(both, shown, marks, theme, _SMALL)
     both.add_traces(frames[active])
     _ground_axes(both, shown, [mark.colour for mark in marks], theme)
     ground_figure, odds = alone(both, 1, theme), alone(both, 2, theme)
     ground_figure.update_yaxes(title_text="F − F<sub>min</sub> (no unit)")
     traces: Any = ground_figure.select_traces()
     bottoms = next(trace for trace in traces if trace.meta["layer"] == "wells")
-    bottoms.update(textposition=_sides(np.asarray(bottoms.x)))
+    bottoms.update(textposition=_sides(np.asarray(bottoms.x)), cliponaxis=False)
+    ground_figure.update_layout(margin_r=_ASIDE)
     moving = list(range(len(frames[active])))
     return ground_figure, odds, [_heights(frame) for frame in frames], moving
 

@@ -17,19 +17,26 @@ BOX: Final = Box(WIDTH - 370, 100, 320, 300)
 """Its place on the sheet."""
 
 _LETTERS: Final = 14
-_LINE: Final = 0.055
-"""Height of a line of words or of a lane of bars, in probability."""
+_LINE: Final = 16.5
+"""Pixels of a line of words or of a lane of bars, where probabilities have the plot's height."""
 
 
-def draw_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark], theme: Theme) -> None:
+def draw_odds(
+    figure: go.Figure,
+    shown: xr.Dataset,
+    stages: Sequence[StageMark],
+    theme: Theme,
+    size: tuple[float, float] = (BOX.width, BOX.height),
+) -> None:
     """Probability of the lowest free energy over n; names stand above it, intervals of the crossings of
-    neighbours below, both in lanes, so that neither covers a curve."""
+    neighbours below, both in lanes, so that neither covers a curve in a plot of ``size`` pixels."""
     box = BOX
     n = shown["n"].values
     across = (float(np.log10(n[0])), float(np.log10(n[-1])))
     quiet = {"size": SIZES["small"], "color": theme.muted}
     decades = np.arange(np.ceil(across[0]), np.floor(across[1]) + 1)
-    names, bars = _name_places(shown, stages), crossing_bars(shown)
+    names, bars = _name_places(shown, stages, size[0]), crossing_bars(shown)
+    line = _LINE / size[1]
     above, below = (1 + max((lane for *_, lane in held), default=-1) for held in (names, bars))
     place(
         figure,
@@ -44,7 +51,7 @@ def draw_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark],
         ),
         axis(
             theme,
-            range=[-_LINE * (below + 0.3), 1.03 + _LINE * above],
+            range=[-line * (below + 0.3), 1.03 + line * above],
             tickvals=[0, 0.5, 1],
             fixedrange=True,
         ),
@@ -71,7 +78,7 @@ def draw_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark],
         figure.add_trace(
             go.Scatter(
                 x=list(ends),
-                y=[-_LINE * (lane + 0.65)] * 2,
+                y=[-line * (lane + 0.65)] * 2,
                 mode="lines",
                 line={"color": stages[i].colour, "width": 6},
                 text=[words] * 2,
@@ -85,7 +92,7 @@ def draw_odds(figure: go.Figure, shown: xr.Dataset, stages: Sequence[StageMark],
         figure.add_annotation(
             text=stage_names(marks),
             x=at,
-            y=1.02 + _LINE * lane,
+            y=1.02 + line * lane,
             xref="x2",
             yref="y2",
             yanchor="bottom",
@@ -110,7 +117,9 @@ def crossing_bars(shown: xr.Dataset) -> list[tuple[int, tuple[float, float], int
     return bars
 
 
-def _name_places(shown: xr.Dataset, stages: Sequence[StageMark]) -> list[tuple[list[StageMark], float, int]]:
+def _name_places(
+    shown: xr.Dataset, stages: Sequence[StageMark], width: float
+) -> list[tuple[list[StageMark], float, int]]:
     """Each stage's name over the n (log₁₀) at which it is surest, in lanes; stages that are as sure at the
     same n share one."""
     x = np.log10(shown["n"].values)
@@ -126,7 +135,7 @@ def _name_places(shown: xr.Dataset, stages: Sequence[StageMark]) -> list[tuple[l
     named = []
     for (at, _), marks in sorted(places.items()):
         letters = len(" · ".join(shorten(mark.name, _LETTERS) for mark in marks))
-        half = 0.33 * SIZES["small"] * letters / BOX.width * float(np.ptp(x))
+        half = 0.33 * SIZES["small"] * letters / width * float(np.ptp(x))
         inside = min(max(at, float(x[0]) + half), float(x[-1]) - half)
         named.append((marks, inside, _lane(until, inside - half, inside + half)))
     return named

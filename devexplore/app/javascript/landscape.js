@@ -60,13 +60,19 @@ function render({model, el}) {
     window.addEventListener("pointerup", end);
   });
 
+  // All of it where there is room.
+  const say = () => {
+    pane.foot.textContent = bus.state.maximised === pane.name ? data.foot : data.brief;
+    pane.foot.title = data.foot;
+  };
+
   const draw = async () => {
     const payload = received(model, pane);
     if (!payload) return;
     const frames = payload.frames.map(frame => ({...frame, y: frame.y.map(decode)}));
     data = {...payload, frames, samples: Array.from(decode(payload.samples))};
     slider.max = data.samples.length - 1;
-    pane.foot.textContent = pane.foot.title = data.foot;
+    say();
     await ground.draw(data.ground, {displayModeBar: false});
     await odds.draw(data.odds, {displayModeBar: false});
     move();
@@ -75,7 +81,10 @@ function render({model, el}) {
   model.on("remove", () => { ground.remove(); odds.remove(); });
   connect(model, bus, ["payload", "progress"], changed => {
     if (changed.has("payload") || changed.has("progress")) draw();
-    else if (changed.has("samples")) move();
+    else if (data) {
+      if (changed.has("samples")) move();
+      if (changed.has("maximised")) say();
+    }
   });
 }
 

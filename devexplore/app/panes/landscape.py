@@ -8,7 +8,7 @@ import xarray as xr
 
 from devexplore.app.components import Landscape
 from devexplore.app.pane import Look, Pane, message, missing
-from devexplore.views.landscape import landscape_parts, landscape_words, slider_stops
+from devexplore.views.landscape import landscape_brief, landscape_parts, landscape_words, slider_stops
 from devexplore.views.landscape_odds import n_words
 
 
@@ -39,6 +39,7 @@ class LandscapePane(Pane):
             "samples": np.log10(numbers),
             "words": [n_words(float(n)) for n in numbers],
             "first": first,
+            "brief": landscape_brief(energies, marks),
             "foot": landscape_words(energies, marks),
         }
 
