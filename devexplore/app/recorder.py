@@ -8,6 +8,7 @@ import base64
 import json
 from concurrent.futures import FIRST_COMPLETED, wait
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,20 @@ def slim(value: Any) -> Any:
     return value | {"dtype": "f4", "bdata": base64.b64encode(single.tobytes()).decode()}
 
 
+def untold(value: Any, here: Path) -> Any:
+    """A JSON value whose texts call this folder by its own name only, as they are and as Python spells them.
+    Typed arrays stay as they are, whatever their letters spell."""
+    if isinstance(value, str):
+        for spelled in (str, lambda path: repr(str(path))[1:-1]):
+            value = value.replace(spelled(here), spelled(here.name))
+        return value
+    if isinstance(value, list):
+        return [untold(one, here) for one in value]
+    if not isinstance(value, dict) or "bdata" in value:
+        return value
+    return {untold(name, here): untold(one, here) for name, one in value.items()}
+
+
 class Recorder:
     """Walks a session of one run through all that a report of it holds."""
 
@@ -88,6 +103,9 @@ class Recorder:
 
     def record(self) -> dict[str, Any]:
         """What ``openReport`` of static_host.js takes, but for the values."""
+        return self._untold(self._recorded())
+
+    def _recorded(self) -> dict[str, Any]:
         for theme in self._themes:
             self._show({"theme": theme})
             for name, pane in PANES.items():
@@ -97,7 +115,8 @@ class Recorder:
                     self._show(alike[0])
                     self._keep(name, alike)
                 self._show({key: self._start[key] for key in pane.follows})
-            self._frames[theme] = self.values.fields(json.loads(self._session.shell.payload))
+            frame = json.loads(self._session.shell.payload)
+            self._frames[theme] = self.values.fields(self._untold(frame))
         self._show({name: self._start[name] for name in ("theme", "tab")})
         limit = self._limit()
         viewers, command = self._session.viewers, f"devexplore explore {as_argument(self.run.path)}"
@@ -155,11 +174,14 @@ class Recorder:
     def _keep(self, name: str, alike: list[dict[str, Any]]) -> None:
         """Keep a pane as it is now drawn, for these views which are all drawn like that."""
         state = self._session.selection.state()
-        payload = slim(json.loads(self._session.viewers[name].payload))
+        payload = self._untold(slim(json.loads(self._session.viewers[name].payload)))
         seen = [[(state | view)[key] for key in self._follows[name]] for view in alike]
         self._drawings[name].append({"shown": seen, "fields": self.values.fields(payload)})
         self._count += 1
         self._say(self._count, 0, f"drawing {PANES[name].title.lower()}")
+
+    def _untold(self, value: Any) -> Any:
+        return untold(value, self.run.path) if self.run.path.is_absolute() else value
 
     def _limit(self) -> float:
         """The colour limit between two steps of the user's choice: one for all, over the whole training."""
@@ -172,7 +194,8 @@ class Recorder:
     def _answers(self, name: str) -> list[list[Any]]:
         """Questions of a pane with their values, and the numbers of the answers."""
         pane, look, kept = PANES[name], self._session.look, []
-        questions = list(pane.kept_answers(look))
+        themes = (None, *self._themes)
+        questions = [one for one in pane.kept_answers(look) if one[1].get("theme") in themes]
         for done, (question, about) in enumerate(questions):
             self._say(done, len(questions), f"answers of {pane.title.lower()}")
             try:
@@ -181,7 +204,8 @@ class Recorder:
             except READ_ERRORS:
                 continue  # the page would say why; the file says that it does not hold it
             if answer is not None:
-                kept.append([question, about, self.values.number(slim(json.loads(encode(answer))))])
+                answer = self._untold(slim(json.loads(encode(answer))))
+                kept.append([question, about, self.values.number(answer)])
         return kept
 
     def _table(self, pane: Pane) -> str | None:

@@ -87,9 +87,6 @@ def report(
     file = Path(re.sub(r"[^\w.-]+", "_", opened.name) + ".html" if out is None else out)
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(recorded)[:-1] + f', "values": {recorder.values.json()}}}'
-    if opened.path.is_absolute():
-        here, name = (json.dumps(words)[1:-1] for words in (str(opened.path), opened.path.name))
-        text = text.replace(here, name)
     file.write_text(_page(opened.name, text), encoding="utf-8")
     return file
 

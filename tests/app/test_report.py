@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import devexplore as dx
 from devexplore.app.panes import forms
 from devexplore.app.payload import encode
-from devexplore.app.recorder import slim
+from devexplore.app.recorder import slim, untold
 from devexplore.app.selection import Selection
 from devexplore.errors import InvalidSpec
 from tests.app.conftest import AWKWARD, FIND, language_run, regression_run
@@ -109,6 +110,19 @@ def test_arrays_are_kept_in_single_precision_unless_whole_numbers_would_change()
     assert (kept["steps"]["dtype"], kept["huge"]["dtype"], kept["same"]) == ("f8", "f8", "text")
 
 
+def test_a_folder_is_called_by_its_name_in_texts_and_not_in_arrays_whose_letters_spell_it():
+    letters = base64.b64decode("/a/b" * 4)
+    array = json.loads(encode(np.frombuffer(letters, np.float32)))
+    said = {"at": ["no such file: /a/b/zarr.json", "dx.open('/a/b')"], "drawn": {"of": array}}
+    assert "/a/b" in array["bdata"]
+    assert untold(said, Path("/a/b")) == {
+        "at": ["no such file: b/zarr.json", "dx.open('b')"],
+        "drawn": {"of": array},
+    }
+    quoted = Path("/it's/a\"b")
+    assert untold(f"dx.open({str(quoted)!r})", quoted) == f"dx.open({'a' + chr(34) + 'b'!r})"
+
+
 def test_nothing_may_be_fetched(report_of_text):
     policy = re.search(r'Security-Policy" content="([^"]*)"', report_of_text.read_text(encoding="utf-8"))[1]
     assert policy.startswith("default-src 'none';")
@@ -120,6 +134,8 @@ def test_a_single_theme_and_the_view_asked_for(report_of_lines):
     assert len(drawing(report, "trajectory")["planes"]) == 3
     assert "against 199 random walks like this run" in drawing(report, "trajectory")["caption"]
     assert list(report["frames"]) == ["dark"]
+    asked = {name: pane["answers"] for name, pane in report["panes"].items()}
+    assert [about["theme"] for question, about, _ in asked["trajectory"] if question == "walks"] == ["dark"]
     assert (report["state"]["tab"], report["state"]["step"], report["state"]["theme"]) == (
         "forms",
         40,
