@@ -187,9 +187,9 @@ def _say_verdicts(run: "Run", calibrated: bool) -> None:
     print("LLC: " + " · ".join(count.words for count in count_verdicts(judged)))
     if not calibrated and 2 * int((judged["verdict"] > 0).sum()) > judged.sizes[schema.STEP]:
         print(
-            f"most of it is not to be believed as it stands: `devexplore calibrate {run.path}`, remove "
-            f"{schema.CHAINS}, {schema.LLC} and {schema.TRUST} from {run.store_path}, and measure with "
-            "--llc calibrated"
+            f"most of it is not to be believed as it stands: `devexplore calibrate {as_argument(run.path)}`, "
+            f"remove {schema.CHAINS}, {schema.LLC} and {schema.TRUST} from {run.store_path}, and measure "
+            "with --llc calibrated"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import xarray as xr
 
 from devexplore.errors import NotMeasured, NotWritable, SchemaError
+from devexplore.paths import as_argument
 from devexplore.run import Run
 from devexplore.schema import STEP
 from devexplore.store.provenance import SEED, provenance
@@ -29,7 +30,8 @@ def calibrated_settings(run: Run) -> dict[str, Any]:
     if kept:
         return _settings(max(kept, key=lambda file: file.stat().st_mtime_ns))
     raise NotMeasured(
-        f"{run.path}: not calibrated; run `devexplore calibrate {run.path}` first, or state LLC settings"
+        f"{run.path}: not calibrated; run `devexplore calibrate {as_argument(run.path)}` first, or state LLC "
+        "settings"
     )
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -131,6 +132,12 @@ def test_estimates_without_their_chains_keep_their_verdicts_and_say_why_there_ar
     assert "were not kept" in payload["untraced"]
     assert "--only llc" in payload["untraced"]
     assert len(payload["verdict"]) == derived["made-up"].llc.sizes["step"]
+
+
+def test_a_command_names_a_folder_with_blanks_as_a_shell_reads_it(tmp_path):
+    run = write_run(tmp_path / "two words", {"llc": language_groups()["llc"]}, "language", steps())
+    command = shown(derive([run]), "two words")["calibrate"]
+    assert shlex.split(command) == ["devexplore", "calibrate", str(run.path)]
 
 
 def test_a_run_without_an_llc_says_what_would_measure_it(derived):

@@ -1,6 +1,7 @@
 """Pinned steps and the compare pane: what is sent, and what a user does."""
 
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from devexplore.app.panes.compare import llc_errors
 from devexplore.app.panes.trajectory import walks
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
+
+from .conftest import language_groups, steps, write_run
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -58,6 +61,12 @@ def test_a_run_with_little_is_compared_by_what_it_has(runs):
         "ICL score",
         "weight norm",
     ]
+
+
+def test_what_would_measure_a_run_of_nothing_can_be_typed_as_it_stands(tmp_path):
+    run = write_run(tmp_path / "two words", {"probe": language_groups()["probe"]}, "language", steps())
+    command = payload(settled(derive([run]), run="two words"))["message"]["command"]
+    assert shlex.split(command) == ["devexplore", "measure", str(run.path)]
 
 
 def test_runs_that_cannot_be_put_into_one_space_still_have_their_timelines_and_it_is_said_what_helps(runs):

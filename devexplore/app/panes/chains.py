@@ -10,6 +10,7 @@ from devexplore import figures
 from devexplore.app.components import Chains
 from devexplore.app.derived import DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, missing
+from devexplore.paths import as_argument
 from devexplore.schema import LLC, TABLE
 from devexplore.views.calibration import calibration_figure
 from devexplore.views.chains import chains_payload, verdict_words
@@ -71,7 +72,7 @@ def _calibration(look: Look) -> dict[str, Any]:
     job = look.derived.calibration
     if job is None:
         run = look.derived.run
-        return {"calibrate": "" if run.system == TABLE else f"devexplore calibrate {run.path}"}
+        return {"calibrate": "" if run.system == TABLE else f"devexplore calibrate {as_argument(run.path)}"}
     if not look.done(job):
         return {"calibrate": ""}
     if job.future.exception() is not None:

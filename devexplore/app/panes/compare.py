@@ -12,6 +12,7 @@ from devexplore.app.components import Compare
 from devexplore.app.derived import READ_ERRORS, DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, message
 from devexplore.geometry import nearest_in_log_time
+from devexplore.paths import as_argument
 from devexplore.schema import TABLE
 from devexplore.views.compared import Story, measured_rows, readings, readings_table, timelines
 from devexplore.views.joint import caption, current_in_space, joint_plane, joint_space
@@ -48,7 +49,8 @@ class ComparePane(Pane):
         derived, theme = look.derived, look.theme
         mine = _rows(derived, theme)
         if not mine:
-            command = "" if derived.run.system == TABLE else f"devexplore measure {derived.run.path}"
+            path = as_argument(derived.run.path)
+            command = "" if derived.run.system == TABLE else f"devexplore measure {path}"
             return message("Nothing is measured that checkpoints could be compared by", "", command)
         other = _other(look)
         return {
