@@ -14,18 +14,27 @@ WALKS: Final = 5
 """How many are drawn: more would be a thicket."""
 
 _WORDS: Final = (
-    "Grey lines: {count} of the random walks that forms are compared with. They have the run's step lengths, "
-    "directions and noise and nothing else of it, in components of their own, scaled to its extent."
+    "Grey lines: {count} {which}. They have the run's step lengths, directions and noise and nothing else of "
+    "it, in components of their own, scaled to its extent."
+)
+_COMPARED: Final = "of the random walks that forms are compared with"
+_OTHERS: Final = (
+    "random walks, not those that forms are compared with: components or smoothing are chosen by hand"
 )
 
 
 def walk_layers(
-    dynamics: xr.Dataset, walks: xr.Dataset, theme: Theme, components: Sequence[int] = COMPONENTS
+    dynamics: xr.Dataset,
+    walks: xr.Dataset,
+    theme: Theme,
+    components: Sequence[int] = COMPONENTS,
+    compared: bool = True,
 ) -> dict[str, Any]:
     """Curves of ``null_walks`` as one trace for each plane of ``dynamics`` and one in space, layer ``null``.
 
     Every walk is drawn in its own principal components, whose signs are chosen as the run's (the last score
-    is ≥ 0), so that what is alike is the shape, not the place.
+    is ≥ 0), so that what is alike is the shape, not the place. ``compared``: whether forms were sought in
+    these ``dynamics``, so that they are compared with these walks.
     """
     planes = []
     for name in plane_names(dynamics, components):
@@ -36,7 +45,7 @@ def walk_layers(
     return {
         "planes": _plain(planes),
         "space": _plain([space])[0],
-        "words": _WORDS.format(count=walks.sizes["walk"]),
+        "words": _WORDS.format(count=walks.sizes["walk"], which=_COMPARED if compared else _OTHERS),
     }
 
 

@@ -39,7 +39,8 @@ def test_every_plane_has_all_walks_in_one_trace_apart_from_each_other(dynamics):
         assert trace["meta"]["layer"] == "null"
         assert trace["hoverinfo"] == "skip"
         assert np.isnan(numbers(trace, "x")).sum() == 3
-    assert "3 of the random walks" in drawn["words"]
+    assert "3 of the random walks that forms are compared with" in drawn["words"]
+    assert "3 random walks, not those" in walk_layers(dynamics, walks, LIGHT, compared=False)["words"]
 
 
 def test_the_lines_are_the_walks_curves_in_the_components_that_are_drawn(dynamics):

@@ -21,9 +21,10 @@ LAYERS = ("circles", "evolute", "vertices", "forms", "raw")
 def walks(derived: DerivedRun, values: Mapping[str, Any]) -> dict[str, Any]:
     """Random walks like the run, as traces of its planes and of space, once its trajectory is there."""
     components = values["components"]
-    dynamics = derived.dynamics_with(max(components), values["bandwidth"]).wait()
+    job = derived.dynamics_with(max(components), values["bandwidth"])
+    dynamics = job.wait()
     drawn = null_walks(dynamics, WALKS)
-    return walk_layers(dynamics, drawn, THEMES[values["theme"]], components)
+    return walk_layers(dynamics, drawn, THEMES[values["theme"]], components, job is derived.dynamics)
 
 
 class TrajectoryPane(Pane):
@@ -60,6 +61,9 @@ class TrajectoryPane(Pane):
             "cusps": trajectory_view.cusp_steps(dynamics, forms, components),
             "forms": form_spans(look.found_forms()[0]),
             "caption": trajectory_view.caption(dynamics, conclusion, components),
+            "brief": trajectory_view.brief(dynamics, components),
+            "conclusion": f"Forms: {conclusion}." if conclusion else "",
+            "keys": trajectory_view.layer_keys(dynamics, forms, components),
             "components": list(components),
             "most": min(MOST_COMPONENTS, len(dynamics["step"]) - 1),
             "bandwidth": float(dynamics.attrs["bandwidth"]),
