@@ -23,8 +23,9 @@ else:
 def writer_of(store: Path) -> int | None:
     """The process, other than this one, that writes to the store of this path now; None where none does.
 
-    From the file that a writer leaves beside the store, without touching the lock. Unknown on Windows, where
-    a process cannot be asked whether it lives; None there.
+    From the file that a writer leaves beside the store, without touching the lock: so where a writer was
+    killed, and another process has got its number since, it is that one. Unknown on Windows, where a process
+    cannot be asked whether it lives; None there.
     """
     try:
         words = lock_file(store).read_text().split()
