@@ -61,6 +61,28 @@ def test_a_stage_is_named_in_plain_text_and_the_name_taken_away(visit):
     assert page.errors == []
 
 
+def test_what_the_page_sets_itself_is_told_to_python_and_is_nothing_to_take_back(browser, address):
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(address + "?run=made-up&maximised=compare")
+    page.wait_for_function("() => /theme=dark/.test(location.search) && /tab=compare/.test(location.search)")
+    assert page.get_by_role("button", name="Take back").is_disabled()
+    context.close()
+
+
+def test_a_change_that_fails_after_it_was_taken_back_cannot_be_done_again(visit):
+    left = visit("?run=made-up").evaluate("""async () => {
+      const [bus] = globalThis.devexploreBuses.values();
+      let fail;
+      const work = new Promise(resolve => { fail = resolve; });
+      bus.recordWork(work, {undo() {}, redo() {}});
+      bus.takeBack();
+      fail(null);
+      await work;
+      return [bus.done.length, bus.undone.length]; }""")
+    assert left == [0, 0]
+
+
 def test_a_change_of_the_view_is_taken_back_and_a_scrub_is_one_change(visit):
     page = visit("?run=made-up&step=40")
     step = page.locator("output b")

@@ -19,6 +19,8 @@ class Bus {
   done = [];    // what can be taken back: {undo, redo, keys, at}
   undone = [];
 
+  // By the user ("page"): it can be taken back. By Python ("server"): it is not sent there. Else, what the page sets
+  // by itself ("itself", "undo"), it is sent and not recorded.
   set(patch, origin = "page") {
     for (const [key, value] of Object.entries(patch)) this.pending[key] = {value, origin};
     this.schedule();
@@ -78,7 +80,7 @@ class Bus {
     this.record(change);
     work.then(made => {
       if (made) return;
-      this.done = this.done.filter(one => one.undo !== change.undo);
+      for (const list of ["done", "undone"]) this[list] = this[list].filter(one => one.undo !== change.undo);
       this.told?.();
     });
   }

@@ -87,7 +87,7 @@ function render({model, el}) {
     const place = ALWAYS.includes(large) ? large : panels.has(large) ? "shared" : "";
     main.classList.toggle("one", Boolean(place));
     for (const node of places) node.hidden = Boolean(place) && !node.classList.contains(place);
-    if (panels.has(large) && large !== open()) bus.set({tab: large});
+    if (panels.has(large) && large !== open()) bus.set({tab: large}, "itself");
   };
   const root = h("div", {class: "theme page"},
     h("div", {}, h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, opener.button, description, news.activity, link, back, again, theme, ask), news.banner),
@@ -176,7 +176,7 @@ function render({model, el}) {
   bus.set({...start, theme: chosen}, "server");
   bus.flush();
   arrange();
-  if (!start.theme && matchMedia("(prefers-color-scheme: dark)").matches) bus.set({theme: "dark"});
+  if (!start.theme && matchMedia("(prefers-color-scheme: dark)").matches) bus.set({theme: "dark"}, "itself");
   readPayload();
   readNews();
 }
