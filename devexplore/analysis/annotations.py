@@ -16,11 +16,10 @@ from devexplore.analysis.small_files import (
     check_texts,
     filled,
     toml_lines,
-    write_whole,
 )
 from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, SchemaError
-from devexplore.paths import as_path
+from devexplore.paths import as_path, write_whole
 from devexplore.schema import BOUNDARIES_FORMAT, BOUNDARIES_VERSION, LAST_STEP
 
 if TYPE_CHECKING:

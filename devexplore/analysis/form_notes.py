@@ -14,10 +14,10 @@ from devexplore.analysis.small_files import (
     check_texts,
     filled,
     toml_lines,
-    write_whole,
 )
 from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, SchemaError
+from devexplore.paths import write_whole
 from devexplore.schema import FORM_NOTES, FORM_NOTES_FORMAT, FORM_NOTES_VERSION, LAST_STEP
 
 if TYPE_CHECKING:

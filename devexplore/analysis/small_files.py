@@ -1,29 +1,10 @@
-"""Small files of the user's work: TOML that is written whole or not at all, and refused where it is odd."""
+"""Small files of the user's work: TOML that is refused where it is odd."""
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from devexplore.errors import InvalidSpec, NotWritable
-
-
-def write_whole(path: Path, text: str, what: str) -> Path:
-    """The file is either wholly there or as it was before. Raises ``NotWritable``, naming what it holds."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise NotWritable(
-            f"{path}: {what} not written ({error.strerror}); choose another file or free some space"
-        ) from error
-    return path
+from devexplore.errors import InvalidSpec
 
 
 def toml_lines(table: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,7 @@ from devexplore.figures.stage_analysis import stage_analysis
 from devexplore.figures.stages import stages as stages_figure
 from devexplore.figures.tokens import token_changes, token_groups, token_rankings
 from devexplore.figures.toy_models import k_gons, staircase
+from devexplore.paths import as_path, check_place, replacing, write_whole
 from devexplore.run import Run
 
 FORMATS: Final = ("pdf", "png", "svg")
@@ -51,12 +53,13 @@ def save(
     and is written as HTML; of ``token_rankings`` there is one a stage.
 
     Args:
-        folder: made where it is not there; files of these names are replaced.
+        folder: made where it is not there; files of these names are replaced, all pictures at once.
         formats: of "pdf", "png" and "svg".
         progress: called with done, total and what is being done.
 
     Gives the files, and for each figure left out why. Raises ``InvalidSpec`` for other formats,
-    ``MissingExtra`` without the package kaleido or a Chrome or Chromium, which draw the pictures.
+    ``MissingExtra`` without the package kaleido or a Chrome or Chromium, which draw the pictures,
+    ``NotWritable`` where the folder cannot be written.
     """
     require_run(run)
     unknown = [name for name in formats if name not in FORMATS]
@@ -64,8 +67,8 @@ def save(
         raise InvalidSpec(f"formats are of {', '.join(FORMATS)}; got {', '.join(unknown) or 'none'}")
     write = _writer()
     saved, pictures = Saved([], {}), []
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
+    place = as_path(folder, "a folder for the figures")
+    check_place(place / f"stages.{formats[0]}", "figures")
     drawings = list(_drawings(run))
     for done, (name, draw) in enumerate(drawings):
         if progress is not None:
@@ -76,9 +79,7 @@ def save(
             saved.left_out[name] = str(error)
             continue
         if isinstance(figure, str):
-            file = place / f"{name}.html"
-            file.write_text(figure, encoding="utf-8")
-            saved.files.append(file)
+            saved.files.append(write_whole(place / f"{name}.html", figure, "the figure"))
             continue
         figure = _printed(figure)
         for kind in formats:
@@ -151,13 +152,19 @@ def _writer() -> Callable[[list[dict[str, Any]]], None]:
         raise MissingExtra('pictures need kaleido: pip install "devexplore[stills]"') from error
 
     def write(pictures: list[dict[str, Any]]) -> None:
-        try:
-            failed = kaleido.write_fig_from_object_sync(pictures, kopts={"mathjax": False})
-        except ChromeNotFoundError as error:
-            raise MissingExtra(
-                "pictures need Chrome or Chromium: install one, or name it in the variable BROWSER_PATH"
-            ) from error
-        if failed:
-            raise DevexploreError(f"{len(failed)} pictures were not written: {failed[0]}") from failed[0]
+        with ExitStack() as stack:
+            beside = [stack.enter_context(replacing(one["path"], "the picture")) for one in pictures]
+            written = [one | {"path": file} for one, file in zip(pictures, beside, strict=True)]
+            try:
+                failed = kaleido.write_fig_from_object_sync(written, kopts={"mathjax": False})
+            except ChromeNotFoundError as error:
+                raise MissingExtra(
+                    "pictures need Chrome or Chromium: install one, or name it in the variable BROWSER_PATH"
+                ) from error
+            for error in failed or ():
+                if isinstance(error, OSError):
+                    raise error  # the disk's, not the picture's
+            if failed:
+                raise DevexploreError(f"{len(failed)} pictures were not written: {failed[0]}") from failed[0]
 
     return write

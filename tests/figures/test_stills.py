@@ -1,5 +1,6 @@
 """Figures as files: every one that the run supports, the others with why not; offline."""
 
+import errno
 import re
 import shutil
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 import devexplore as dx
-from devexplore.errors import InvalidSpec, MissingExtra
+from devexplore.errors import InvalidSpec, MissingExtra, NotWritable
 from devexplore.figures import stills
 
 
@@ -75,10 +76,38 @@ def test_without_kaleido_the_command_that_installs_it_is_named(measured_run, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_browser_the_variable_that_names_one_is_told(monkeypatch):
+def test_without_a_browser_the_variable_that_names_one_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("BROWSER_PATH", "/nowhere/chromium")
     with pytest.raises(MissingExtra, match="BROWSER_PATH"):
-        stills._writer()([{"fig": {"data": [], "layout": {}}, "path": None, "opts": {}}])
+        stills._writer()([{"fig": {"data": [], "layout": {}}, "path": tmp_path / "a.pdf", "opts": {}}])
+
+
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_drawn(measured_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(stills, "_drawings", lambda run: pytest.fail("drawn"))
+    (tmp_path / "file").write_text("mine")
+    run = dx.open(measured_run("deep_linear"))
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotWritable, match="figures not written"):
+            dx.figures.save(run, folder)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_disk_that_fills_leaves_the_pictures_that_were_there(monkeypatch, tmp_path):
+    kaleido = pytest.importorskip("kaleido")
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def fills(pictures, kopts):
+        pictures[0]["path"].write_text("half")
+        return (full,)
+
+    monkeypatch.setattr(kaleido, "write_fig_from_object_sync", fills)
+    there = tmp_path / "a.pdf"
+    there.write_text("whole")
+    pictures = [{"fig": {}, "path": path, "opts": {}} for path in (there, tmp_path / "b.pdf")]
+    with pytest.raises(NotWritable, match="No space left on device") as refused:
+        stills._writer()(pictures)
+    assert str(refused.value).count("not written") == 1
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.pdf", "whole")]
 
 
 @pytest.mark.browser
