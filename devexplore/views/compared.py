@@ -14,8 +14,8 @@ from devexplore.views.markup import plain
 from devexplore.views.rows import Row, loss_row, strip_row
 from devexplore.views.stage_bands import band_names, band_trace
 from devexplore.views.stages import StageMark
-from devexplore.views.style import SIZES, Theme
-from devexplore.views.timeline import GUTTER, follow, row_title
+from devexplore.views.style import Theme
+from devexplore.views.timeline import GUTTER, follow, in_gutter, row_title
 
 HEADER: Final = 0.1
 """Height of the line above a run's rows, with its name and its stages, as a share of the figure."""
@@ -111,7 +111,8 @@ def timelines(
         for stage in story.stages:
             figure.add_trace(band_trace(stage, theme).update(yaxis=_short(behind)))
         notes += [{**name, "y": top} for name in band_names(story.stages, end, theme, _STAGE_LETTERS)]
-        notes.append(_run_name(story, top))
+        name = f"<b>━ {plain(shorten(story.name, _LETTERS))}</b>"
+        notes.append(in_gutter(name, top, story.colour))
         for row, seen in zip(story.rows, follow(list(story.rows)), strict=True):
             number += 1
             name, low = _axis_name(number), top - share
@@ -142,21 +143,6 @@ def _common_scales(stories: Sequence[Story]) -> dict[str, list[float]]:
             max(row.range[1] for row in rows if row.title == title),
         ]
         for title in {row.title for row in rows}
-    }
-
-
-def _run_name(story: Story, top: float) -> dict[str, Any]:
-    return {
-        "x": 1,
-        "y": top,
-        "xref": "paper",
-        "yref": "paper",
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "xshift": 4,
-        "showarrow": False,
-        "text": f"<b>━ {plain(shorten(story.name, _LETTERS))}</b>",
-        "font": {"size": SIZES["small"], "color": story.colour},
     }
 
 

@@ -22,7 +22,7 @@ def ideals_view(losses: xr.Dataset, ideals: xr.Dataset, theme: Theme) -> dict[st
     All are means over the probe's sequences; the same sequences for all, so that they may be compared.
     """
     mean = losses["token_loss"].mean("sequence").transpose("step", "position").values.astype(np.float32)
-    return {"figure": ideals_figure(ideals, mean, theme), "network": mean.ravel(), "words": "network"}
+    return {"figure": ideals_figure(ideals, mean, theme), "network": mean.ravel()}
 
 
 def ideals_figure(ideals: xr.Dataset, network: np.ndarray, theme: Theme) -> go.Figure:

@@ -120,16 +120,21 @@ def follow(rows: list[Row]) -> list[dict[str, Any]]:
 def row_title(row: Row, top: float, theme: Theme) -> dict[str, Any]:
     """The row's name in the right gutter; the page writes the current value below it. Below that
     of many lines stands their key."""
+    words = "<br>".join([f"<b>{'<br>'.join(map(plain, title_lines(row.title)))}</b>", *row.key])
+    return {**in_gutter(words, top, theme.ink), "yanchor": "top", "align": "left"}
+
+
+def in_gutter(words: str, height: float, colour: str) -> dict[str, Any]:
+    """Words in the right gutter, above this height (a share of the figure)."""
     return {
         "x": 1,
-        "y": top,
+        "y": height,
         "xref": "paper",
         "yref": "paper",
         "xanchor": "left",
-        "yanchor": "top",
+        "yanchor": "bottom",
         "xshift": 4,
         "showarrow": False,
-        "align": "left",
-        "text": "<br>".join([f"<b>{'<br>'.join(map(plain, title_lines(row.title)))}</b>", *row.key]),
-        "font": {"size": SIZES["small"], "color": theme.ink},
+        "text": words,
+        "font": {"size": SIZES["small"], "color": colour},
     }

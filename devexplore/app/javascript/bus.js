@@ -163,4 +163,7 @@ function shortNumber(value, digits = 3) {
   return value.toLocaleString("en-US", size >= 1000 ? {maximumSignificantDigits: 4} : {minimumSignificantDigits: digits, maximumSignificantDigits: digits});
 }
 
+// How a verdict on an LLC is marked in front of its value.
+const SIGNS = ["", "○ ", "× "], NOT_AN_LLC = 2;
+
 const signed = value => (value > 0 ? "+" : value < 0 ? "−" : "±") + shortNumber(Math.abs(value));

@@ -61,7 +61,7 @@ function render({model, el}) {
     rows.forEach((row, i) => {
       const ya = lines.axis(row.axis), at = nearest(row.step, bus.step), value = row.value[at], verdict = row.verdict[at] ?? 0;
       const [dot, text] = [marks.children[i], values.children[i]];
-      text.textContent = verdict === NO_LLC ? "× not an LLC" : Number.isFinite(value) ? `${SIGNS[verdict]}${shortNumber(value)}` : "";
+      text.textContent = verdict === NOT_AN_LLC ? "× not an LLC" : Number.isFinite(value) ? `${SIGNS[verdict]}${shortNumber(value)}` : "";
       put(text, {x: xa._offset + xa._length + 6, y: ya._offset + 14 + 13 * row.lines});
       const y = ya._offset + ya.l2p(value), inside = Number.isFinite(y) && y >= ya._offset - 2 && y <= ya._offset + ya._length + 2;
       dot.style.display = inside ? "" : "none";

@@ -1,7 +1,7 @@
 // What is measured, a line a quantity: at the pinned step, at the current one, their difference, and in another run.
 // The curves came once; a step only writes numbers and moves dots.
 
-const SIGNS = ["", "○ ", "× "], NO_LLC = 2, CURVE = {width: 112, height: 22, air: 4};
+const CURVE = {width: 112, height: 22, air: 4};
 
 function buildComparedTable(pane, bus) {
   const heads = {name: h("td"), pinned: h("th", {scope: "col"}), now: h("th", {scope: "col"}), change: h("th", {scope: "col"}, "difference"),
@@ -17,7 +17,7 @@ function buildComparedTable(pane, bus) {
     const at = nearest(row.step, step), verdict = row.verdict[at] ?? 0;
     return {step: row.step[at], value: row.value[at], error: row.error[at], verdict, reason: row.reason[at] ?? ""};
   }
-  const words = ({value, error, verdict}) => verdict === NO_LLC ? "× not an LLC"
+  const words = ({value, error, verdict}) => verdict === NOT_AN_LLC ? "× not an LLC"
     : `${SIGNS[verdict]}${shortNumber(value, 4).replace("-", "−")}${finite(error) ? ` ± ${shortNumber(error, 2)}` : ""}`;
 
   // The error of a difference: that of paired chains where they are known; else as if both were measured apart.
@@ -90,7 +90,7 @@ function buildComparedTable(pane, bus) {
       write(cells.now, words(b), b.reason);
       write(cells.pinned, a ? words(a) : "", a?.reason ?? "");
       const change = a ? b.value - a.value : NaN;
-      const known = finite(change) && a.verdict !== NO_LLC && b.verdict !== NO_LLC;
+      const known = finite(change) && a.verdict !== NOT_AN_LLC && b.verdict !== NOT_AN_LLC;
       const error = known ? errorOf(row, a, b) : NaN;
       const said = finite(error) ? ` ± ${shortNumber(error, 2)}` : "";
       write(cells.change, known ? `${change ? signed(change) : "0"}${change ? said : ""}` : "–",

@@ -1,7 +1,7 @@
 // Loss, LLC and strips over log-steps. Pressing or dragging anywhere in the plot sets the step.
 
-// How each verdict on an LLC is marked, here and in the figure.
-const MARKS = ["trusted", "doubtful", "none"], SIGNS = ["", "○ ", "× "], NOT_AN_LLC = 2;
+// How each verdict on an LLC is marked in the figure.
+const MARKS = ["trusted", "doubtful", "none"];
 
 function render({model, el}) {
   const bus = openBus(model.bus);
