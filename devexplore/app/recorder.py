@@ -6,10 +6,11 @@ of them shared by several drawings, are kept once; ``static_host.js`` puts them 
 
 import base64
 import json
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import param
@@ -24,12 +25,22 @@ from devexplore.app.selection import VERSION, Selection
 from devexplore.app.session import Session
 from devexplore.paths import as_argument
 from devexplore.run import Run
+from devexplore.views.markup import plain
 from devexplore.views.style import ThemeName
 
 DEPTH = 2
 """How deep the dictionaries of a drawing are taken apart."""
 
 LOOK_EVERY_S = 0.2
+
+SPELLINGS: Final[tuple[Callable[[str | Path], str], ...]] = (
+    as_argument,
+    lambda path: str(path).replace("'", "'\"'\"'"),  # a shell's, of a file in it
+    str,
+    lambda path: repr(str(path))[1:-1],
+    lambda path: plain(str(path)),
+)
+"""How texts spell a folder: after a command, as it is, in Python's quotes, in Plotly's markup."""
 
 
 class Values:
@@ -71,10 +82,10 @@ def slim(value: Any) -> Any:
 
 
 def untold(value: Any, here: Path) -> Any:
-    """A JSON value whose texts call this folder by its own name only, as they are and as Python spells them.
-    Typed arrays stay as they are, whatever their letters spell."""
+    """A JSON value whose texts call this folder by its own name only, however they spell it. Typed arrays
+    stay as they are, whatever their letters spell."""
     if isinstance(value, str):
-        for spelled in (str, lambda path: repr(str(path))[1:-1]):
+        for spelled in SPELLINGS:
             value = value.replace(spelled(here), spelled(here.name))
         return value
     if isinstance(value, list):

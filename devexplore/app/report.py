@@ -15,6 +15,7 @@ from devexplore.app.panes import PANES
 from devexplore.app.recorder import Recorder
 from devexplore.app.selection import Selection
 from devexplore.errors import InvalidSpec
+from devexplore.paths import as_path, check_place, write_whole
 from devexplore.run import Run, open_run
 from devexplore.views.style import THEMES, ThemeName
 
@@ -74,21 +75,22 @@ def report(
         theme: keep only this theme (smaller); None: both.
         progress: called with done, total (0: not known) and what is being done.
 
-    Gives the path. Raises ``InvalidSpec`` for a theme that there is not, and what opening the run raises.
+    Gives the path. Raises ``InvalidSpec`` for a theme that there is not, ``NotWritable`` where the file
+    cannot be (before the work, if that can be seen; what was there stays), and what opening the run raises.
     """
     if theme is not None and theme not in THEMES:
         raise InvalidSpec(f"theme: expected {' or '.join(map(repr, THEMES))}, got {theme!r}")
     opened = run if isinstance(run, Run) else open_run(run)
+    usual = re.sub(r"[^\w.-]+", "_", opened.name) + ".html"
+    file = as_path(usual if out is None else out, "a file for the report")
+    check_place(file, "the report")
     start = Selection()
     start.apply({} if selection is None else selection.state())
     start.apply({} if theme is None else {"theme": theme})
     recorder = Recorder(opened, start, list(THEMES) if theme is None else [theme], progress)
     recorded = recorder.record()
-    file = Path(re.sub(r"[^\w.-]+", "_", opened.name) + ".html" if out is None else out)
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(recorded)[:-1] + f', "values": {recorder.values.json()}}}'
-    file.write_text(_page(opened.name, text), encoding="utf-8")
-    return file
+    return write_whole(file, _page(opened.name, text), "the report")
 
 
 def _page(title: str, report: str) -> str:

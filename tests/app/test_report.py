@@ -1,7 +1,9 @@
 """A report is one file: it opens without Python or network, scrubs, and says what it does not hold."""
 
 import base64
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import pytest
 import devexplore as dx
 from devexplore.app.panes import forms
 from devexplore.app.payload import encode
-from devexplore.app.recorder import slim, untold
+from devexplore.app.recorder import Recorder, slim, untold
 from devexplore.app.selection import Selection
-from devexplore.errors import InvalidSpec
+from devexplore.errors import InvalidSpec, NotWritable
+from devexplore.paths import as_argument
+from devexplore.views.markup import plain
 from tests.app.conftest import AWKWARD, FIND, language_run, regression_run
 
 HOSTILE = '</script><img src=x onerror=alert(1)> & "שלום"'
@@ -121,6 +125,43 @@ def test_a_folder_is_called_by_its_name_in_texts_and_not_in_arrays_whose_letters
     }
     quoted = Path("/it's/a\"b")
     assert untold(f"dx.open({str(quoted)!r})", quoted) == f"dx.open({'a' + chr(34) + 'b'!r})"
+
+
+def test_a_folder_is_renamed_in_commands_and_in_labels_too():
+    owned = Path("/it's & mine/a run")
+    commands = [f"devexplore explore {as_argument(owned)}", f"see {as_argument(owned / 'run.json')}"]
+    assert untold(commands, owned) == ["devexplore explore 'a run'", "see 'a run/run.json'"]
+    assert untold(plain(f"{owned}: no LLC"), owned) == "a run: no LLC"
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    run = language_run(tmp_path / "made-up", without=("outputs/log_probs",))
+    monkeypatch.setattr(Recorder, "record", lambda self: pytest.fail("worked"))
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path, tmp_path / "file" / "page.html", tmp_path / ("x" * 300), Path(os.devnull)):
+        with pytest.raises(NotWritable, match="the report not written"):
+            dx.report(run, place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_disk_that_fills_leaves_the_report_that_was_there(tmp_path, monkeypatch):
+    run = language_run(tmp_path / "made-up", without=("outputs/log_probs",))
+
+    def fills(self):
+        monkeypatch.setattr(Path, "write_text", refuses)
+        return {}
+
+    def refuses(path, text, **_):
+        path.write_bytes(text[:100].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Recorder, "record", fills)
+    page = tmp_path / "out" / "page.html"
+    page.parent.mkdir()
+    page.write_bytes(b"whole")
+    with pytest.raises(NotWritable, match="No space left on device"):
+        dx.report(run, page)
+    assert [(file.name, file.read_bytes()) for file in page.parent.iterdir()] == [("page.html", b"whole")]
 
 
 def test_nothing_may_be_fetched(report_of_text):
