@@ -58,6 +58,29 @@ def caption(dynamics: xr.Dataset, forms: str = "", components: Sequence[int] = C
     )
 
 
+def brief(dynamics: xr.Dataset, components: Sequence[int] = COMPONENTS) -> str:
+    """The same in one line, where there is room for no more: without the way of smoothing, nor forms."""
+    share = float(dynamics["explained_variance_ratio"].sel(component=list(components)).sum())
+    kind = str(dynamics.attrs.get("output_kind", "outputs")).replace("_", " ")
+    return (
+        f"PCA of {kind} over {dynamics.sizes['step']} checkpoints; {_which(components)} hold {share:.0%} "
+        f"of the variance. Bandwidth {float(dynamics.attrs['bandwidth']):.3g} in ln(1 + step)."
+    )
+
+
+def layer_keys(
+    dynamics: xr.Dataset, forms: xr.Dataset | None, components: Sequence[int] = COMPONENTS
+) -> dict[str, str]:
+    """What the marks of each layer are, to be said where it is shown."""
+    return {
+        "circles": "Grey circles: osculating.",
+        "evolute": "Small dots: their centres, the evolute.",
+        "vertices": vertex_key(dynamics, components),
+        "forms": "" if forms is None else form_marks.key(forms, float(dynamics.attrs["bandwidth"])),
+        "raw": "Pale dots: scores before smoothing.",
+    }
+
+
 def _which(components: Sequence[int]) -> str:
     chosen = ", ".join(f"PC{component}" for component in components)
     return "three components" if tuple(components) == COMPONENTS else chosen
@@ -165,9 +188,9 @@ def cusp_steps(
     return sorted({float(round(step)) for step in steps})
 
 
-def vertex_key(dynamics: xr.Dataset) -> str:
+def vertex_key(dynamics: xr.Dataset, components: Sequence[int] = COMPONENTS) -> str:
     """What rings and diamonds are; "" where no plane that is shown has a vertex."""
-    there = np.isin(dynamics["vertex_plane"].values.astype(str), plane_names(dynamics)).any()
+    there = np.isin(dynamics["vertex_plane"].values.astype(str), plane_names(dynamics, components)).any()
     return "Rings: vertices; diamonds: their cusps within the frame." if there else ""
 
 

@@ -236,6 +236,11 @@ def test_the_key_explains_what_is_drawn_and_nothing_else(dynamics, forms):
     assert form_marks.key(none, 0.1) == ""
     assert "diamonds" in trajectory.vertex_key(dynamics)
     assert trajectory.vertex_key(dynamics.isel(vertex=[])) == ""
+    dynamics = dynamics.assign_attrs(bandwidth=0.2)
+    keys = trajectory.layer_keys(dynamics, forms)
+    assert set(keys) == {"circles", "evolute", "vertices", "forms", "raw"}
+    assert keys["forms"] == form_marks.key(forms, float(dynamics.attrs["bandwidth"]))
+    assert trajectory.layer_keys(dynamics, None)["forms"] == ""
 
 
 def test_cusps_are_drawn_whole_or_not_at_all(plane):

@@ -171,8 +171,13 @@ function render({model, el}) {
     showLayers();
   }
 
+  // In short, where there are other panes; all of it is the title.
   const say = () => {
-    pane.foot.textContent = pane.foot.title = [data.caption, bus.state.null ? data.walks?.words : ""].filter(Boolean).join(" ");
+    const large = bus.state.maximised === pane.name, walks = bus.state.null ? data.walks?.words : "";
+    const keys = Object.entries(data.keys).filter(([layer]) => bus.state[layer]).map(([, words]) => words);
+    const whole = [data.caption, ...keys, walks].filter(Boolean).join(" ");
+    pane.foot.textContent = large ? whole : [data.brief, ...keys, walks, data.conclusion].filter(Boolean).join(" ");
+    pane.foot.title = whole;
   };
 
   const draw = async () => {
@@ -216,6 +221,7 @@ function render({model, el}) {
     if (changed.has("payload") || changed.has("progress")) draw();
     else if (["colour", ...LAYERS.map(([name]) => name)].some(name => changed.has(name))) showLayers();
     else if (["step", "pinned", "shared"].some(name => changed.has(name))) place();
+    if (changed.has("maximised") && data) say();
   });
 }
 
