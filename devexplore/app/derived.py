@@ -33,6 +33,7 @@ from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
 from devexplore.app.fingerprint import Fingerprint, fingerprint
+from devexplore.app.selection import MOST_COMPONENTS
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure import ensure_outputs
 from devexplore.measure.calibrate import GROUP as CALIBRATION
@@ -42,8 +43,8 @@ from devexplore.measure.training_log import logged_losses
 from devexplore.run import Run, open_run
 from devexplore.views.metric_panels import quotients
 
-USUAL_COMPONENTS, MOST_COMPONENTS = 4, 8
-"""Components that are computed at first, and when one beyond them is asked for."""
+USUAL_COMPONENTS = 4
+"""Components that are computed at first; where one beyond them is asked for, ``MOST_COMPONENTS``."""
 
 READ_AHEAD = 3
 """Forms that are lifted to the probe before anybody asks; the strongest."""

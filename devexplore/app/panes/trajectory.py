@@ -7,8 +7,9 @@ import pandas as pd
 
 from devexplore.analysis.null_walks import null_walks
 from devexplore.app.components import Trajectory
-from devexplore.app.derived import MOST_COMPONENTS, DerivedRun
+from devexplore.app.derived import DerivedRun
 from devexplore.app.pane import Answer, Look, Pane, message
+from devexplore.app.selection import MOST_COMPONENTS
 from devexplore.views import trajectory as trajectory_view
 from devexplore.views.form_marks import any_form, form_spans
 from devexplore.views.style import THEMES
@@ -61,9 +62,6 @@ class TrajectoryPane(Pane):
             "cusps": trajectory_view.cusp_steps(dynamics, forms, components),
             "forms": form_spans(look.found_forms()[0]),
             "caption": trajectory_view.caption(dynamics, conclusion, components),
-            "brief": trajectory_view.brief(dynamics, components),
-            "conclusion": f"Forms: {conclusion}." if conclusion else "",
-            "keys": trajectory_view.layer_keys(dynamics, forms, components),
             "brief": trajectory_view.brief(dynamics, components),
             "conclusion": f"Forms: {conclusion}." if conclusion else "",
             "keys": trajectory_view.layer_keys(dynamics, forms, components),
