@@ -27,6 +27,7 @@ def form_facts(forms: xr.Dataset, form: int) -> dict[str, Any]:
     count, walks = beaten_by(one["p_value"], forms.sizes["surrogate"]), forms.sizes["surrogate"]
     return {
         "number": form + 1,
+        "allowed": allowed,
         **{name: round(one[name]) for name in ("step", "step_low", "step_high")},
         "facts": [
             (
@@ -37,7 +38,7 @@ def form_facts(forms: xr.Dataset, form: int) -> dict[str, Any]:
             ),
             (
                 f"{one['residual']:.1%} apart",
-                f"{planes} planes' cusps; {allowed} allowed",
+                f"rms of {planes} planes; {allowed} allowed",
                 f"the cusps of {planes} planes from the agreed place: root mean square, of the trajectory's "
                 f"extent; {allowed} is allowed",
             ),

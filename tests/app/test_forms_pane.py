@@ -190,6 +190,7 @@ def test_a_run_without_forms_says_so_on_the_page_and_its_turns_can_be_gone_to(vi
     wanted = int(button.inner_text().replace(",", ""))
     now = int(page.locator("output b").inner_text().replace(",", ""))
     assert abs(now - wanted) <= 0.2 * (1 + wanted)
+    assert button.inner_text() in card.locator(".turns tr.locked button").all_inner_texts()
     assert card.get_by_label("A text of your own to lift the form to").count() == 1
     assert not card.get_by_label("A text of your own to lift the form to").is_visible()
     assert page.errors == []

@@ -58,14 +58,14 @@ function render({model, el}) {
   const state = h("div", {class: "state", role: "status"});
   const answer = h("div", {class: "answer"});
   const favoured = h("div");
-  const turns = h("div");
+  const turns = h("div"), ring = h("small");
   const parts = {
     sure: part("sure half", facts, own, wrong, sureness),
     alpha: part("alpha half", h("h3", {}, "α over checkpoints"), hosts.weights),
     text: part("text", h("h3", {}, "What it predicts"), ask, bar, state, answer),
     favours: part("favours", h("h3", {}, "What it favours"), favoured, hosts.extra),
     planes: part("planes", h("h3", {}, "Agreement of the planes",
-      h("small", {}, "offset and step of their cusps")), hosts.planes),
+      ring), hosts.planes),
     walks: part("walks", h("h3", {}, "Beside random walks"), hosts.walks),
     turns: part("turns", turns),
   };
@@ -86,7 +86,8 @@ function render({model, el}) {
   figures.weights.place = place;
   figures.weights.scrubs(bus);
 
-  const choose = () => list.replaceChildren(...data.forms.map((step, i) => h("button", {type: "button", "aria-pressed": String(i === data.form),
+  // In the order of their steps; their numbers stay those of the table and of Python.
+  const choose = () => list.replaceChildren(...data.forms.map((step, i) => [step, i]).sort(([a], [b]) => a - b).map(([step, i]) => h("button", {type: "button", "aria-pressed": String(i === data.form),
     title: `Form ${i + 1}, at step ${wholeNumber(step)}`, onclick: () => bus.set({form: i})}, h("i", {"aria-hidden": "true"}, "✦"), h("bdi", {}, data.names[i] || `step ${wholeNumber(step)}`))));
 
   const writeFacts = () => {
@@ -99,6 +100,7 @@ function render({model, el}) {
     facts.replaceChildren(h("div", {class: "when"}, h("strong", {}, `Form ${data.number}`),
       h("button", {type: "button", title: "Go there", "aria-label": `Go to step ${wholeNumber(data.step)}`, onclick: () => bus.goTo(nearest(bus.shared.steps, data.step))}, `step ${wholeNumber(data.step)}`),
       h("span", {class: "quiet", title: "90 % interval of the time about which it turns"}, `90 %: ${wholeNumber(data.step_low)}–${wholeNumber(data.step_high)}`)));
+    ring.textContent = `ring: ${data.allowed}, allowed for their root mean square`;
     sureness.replaceChildren(...data.facts.flatMap(([name, words, more]) => [h("dt", {title: more}, name), h("dd", {title: more}, h("span", {class: "less"}, words), h("span", {class: "more"}, more))]),
       h("dt", {title: "Where it lies"}, data.components), h("dd", {}, ...data.coordinates.flatMap(words => [h("span", {class: "whole"}, words), " "])));
   };
@@ -318,6 +320,7 @@ function render({model, el}) {
     if (changed.has("payload") || changed.has("progress")) draw();
     else if (data) {
       if (changed.has("step") || changed.has("shared")) markTurn();
+      if (changed.has("maximised") && bus.state.maximised === pane.name) pane.body.scrollTop = 0;
       if (changed.has("step") || changed.has("tab")) showTurn();
       if (data.form === null) return;
       if (changed.has("prompt")) read();
