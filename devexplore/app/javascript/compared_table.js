@@ -18,12 +18,13 @@ function buildComparedTable(pane, bus) {
     return {step: row.step[at], value: row.value[at], error: row.error[at], verdict, reason: row.reason[at] ?? ""};
   }
   const words = ({value, error, verdict}) => verdict === NOT_AN_LLC ? "× not an LLC"
-    : `${SIGNS[verdict]}${shortNumber(value, 4).replace("-", "−")}${finite(error) ? ` ± ${shortNumber(error, 2)}` : ""}`;
+    : `${SIGNS[verdict]}${shortNumber(value, 4)}${finite(error) ? ` ± ${shortNumber(error, 2)}` : ""}`;
 
   // The error of a difference: that of paired chains where they are known; else as if both were measured apart.
+  const paired = row => errors !== null && row.verdict.length > 0;
   function errorOf(line, a, b) {
     if (!finite(a.error) || !finite(b.error)) return NaN;
-    if (!errors) return Math.hypot(a.error, b.error);
+    if (!paired(line)) return Math.hypot(a.error, b.error);
     return errors.error[nearest(errors.step, b.step)];
   }
 
@@ -94,7 +95,8 @@ function buildComparedTable(pane, bus) {
       const error = known ? errorOf(row, a, b) : NaN;
       const said = finite(error) ? ` ± ${shortNumber(error, 2)}` : "";
       write(cells.change, known ? `${change ? signed(change) : "0"}${change ? said : ""}` : "–",
-        said ? errors ? "One standard error, from chains that shared their batches and noise" : "One standard error, as if both were measured apart" : "");
+        said ? paired(row) ? "One standard error, from chains that shared their batches and noise" : "One standard error, as if both were measured apart" : "");
+      cells.change.dataset.note = said && change && paired(row) ? "paired" : "";
       const c = other ? read(other, bus.step) : null;
       write(cells.other, c ? words(c) : "–", c ? [`step ${wholeNumber(c.step)}`, c.reason].filter(Boolean).join("; ") : "");
       drawn.move(a, b);
