@@ -43,7 +43,7 @@ function buildHistory(pane, bus) {
     const line = {...frame.data.at(-1), x: Array.from(at, logStep), y: values, customdata: Array.from(at)};
     const layout = {...frame.layout, yaxis2: {...frame.layout.yaxis2, range: [low - 0.04 * (high - low), high + 0.08 * (high - low)]}};
     figure.plot.setAttribute("aria-label", `Loss of ${name} over training, from ${shortNumber(values[0])} to ${shortNumber(values.at(-1))}`);
-    return figure.draw({data: [...frame.data.slice(0, -1), line], layout});
+    return figure.draw({data: [...frame.data.slice(0, -1), line], layout}, {displayModeBar: false});
   };
 
   const follow = (a, b) => { shown = [a, b]; figure.place(); };

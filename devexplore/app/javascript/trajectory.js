@@ -210,7 +210,12 @@ function render({model, el}) {
     for (const i of [1, 2, 3, 0]) {  // space takes longest
       const figure = figures[i], first = !figure.drawn;
       await figure.draw(i ? data.planes[i - 1] : data.space, {scrollZoom: true});
-      if (first) figure.plot.on("plotly_click", jump);
+      if (!first) continue;
+      figure.plot.on("plotly_click", jump);
+      if (!i) continue;
+      const dot = marks[i - 1].dot;  // it lies above what Plotly says of a point
+      figure.plot.on("plotly_hover", () => { dot.style.visibility = "hidden"; });
+      figure.plot.on("plotly_unhover", () => { dot.style.visibility = ""; });
     }
     payload.ready = true;
     showLayers();
