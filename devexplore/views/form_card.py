@@ -7,6 +7,7 @@ import xarray as xr
 
 from devexplore.analysis.form_readings import FormReading
 from devexplore.views.lifting import PREDICTOR_WORDS
+from devexplore.views.markup import with_minus
 from devexplore.views.predictions import context_cell, gain, guess, themed, token
 from devexplore.views.style import LIGHT, Theme
 
@@ -85,7 +86,7 @@ def sentence(reading: FormReading) -> str:
 
 
 def _with_error(value: float, error: float) -> str:
-    return f"{value:+.2f} ± {error:.2f}" if np.isfinite(error) else f"{value:+.2f}"
+    return with_minus(f"{value:+.2f} ± {error:.2f}" if np.isfinite(error) else f"{value:+.2f}")
 
 
 def _side(tokens: xr.Dataset, contexts: xr.Dataset, reference: str) -> str:

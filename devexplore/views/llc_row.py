@@ -10,6 +10,7 @@ import xarray as xr
 from devexplore.analysis.trust import count_verdicts
 from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, VERDICT_WORDS
 from devexplore.views.axes import log_step, padded
+from devexplore.views.markup import with_minus
 from devexplore.views.rows import Row, strip_label
 from devexplore.views.style import Theme
 
@@ -65,9 +66,8 @@ def llc_row(llc: xr.Dataset, judged: xr.Dataset, theme: Theme) -> Row:
             marker = {"symbol": symbol, "size": 7, "color": [colours[level] for level in verdict[off]]}
             inwards = np.full(step.size, edge - np.sign(edge - (low + high) / 2) * 0.03 * (high - low))
             traces.append(points(off, inwards, marker, "beyond the axis"))
-    return Row(
-        "LLC", "", step, value, se, traces, (low, high), 1.0, verdict=verdict, reason=judged["reason"].values
-    )
+    reason = np.array([with_minus(str(said)) for said in judged["reason"].values], dtype=object)
+    return Row("LLC", "", step, value, se, traces, (low, high), 1.0, verdict=verdict, reason=reason)
 
 
 def verdict_marker(level: int, colour: str) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _llc_words(at: xr.Dataset, judged: xr.Dataset) -> str:
         lines.append(f"<b>{VERDICT_WORDS[level]}</b>")
         reasons = str(judged["reason"].item()).split("; ")
         lines += [line for reason in reasons for line in wrap(f"· {reason}", HOVER_WIDTH)]
-    return "<br>".join(lines)
+    return with_minus("<br>".join(lines))
 
 
 def trust(judged: xr.Dataset | None) -> dict[str, Any]:

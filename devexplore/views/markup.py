@@ -1,5 +1,6 @@
 """Text of other people's among the words of a figure."""
 
+import re
 from html import escape
 
 
@@ -10,3 +11,8 @@ def plain(text: str) -> str:
     hover templates ``%{x}`` for a value: names of stages, runs and metrics hold them as what they are.
     """
     return escape(text, quote=False).replace("%{", "&#37;{")
+
+
+def with_minus(text: str) -> str:
+    """Numbers below zero with the sign that belongs to them: −0.3 for -0.3."""
+    return re.sub(r"(?<![\w.-])-(?=[\d.])", "−", text)

@@ -56,7 +56,7 @@ def test_the_verdicts_are_counted_beside_their_marks_and_the_current_one_is_give
     assert [foot.locator(f".{mark}").count() for mark in ("trusted", "doubtful", "none")] == [1, 1, 1]
     set_slider(page, 5)
     said = foot.locator(".why").inner_text()
-    assert "not an LLC: λ̂ = -" in said
+    assert "not an LLC: λ̂ = −" in said
     assert "below zero" in said
     assert "× not an LLC" in page.locator("section[aria-label=Timeline] svg.layer").text_content()
     set_slider(page, 20)

@@ -122,7 +122,7 @@ def test_estimates_beyond_the_axis_are_arrows_at_its_edge_and_do_not_set_it(llc)
         ("triangle-down", [0]),
     ]
     assert all(low < y < high for t in arrows for y in t.y)
-    assert "LLC -400" in arrows[1].text[0]
+    assert "LLC −400" in arrows[1].text[0]
 
 
 def test_doubtful_estimates_stretch_the_axis_only_within_reason(llc):

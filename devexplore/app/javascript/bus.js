@@ -159,8 +159,8 @@ const wholeNumber = value => Math.round(value).toLocaleString("en-US");
 function shortNumber(value, digits = 3) {
   if (value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size >= 1e5 || (size > 0 && size < 1e-3)) return value.toExponential(1);
-  return value.toLocaleString("en-US", size >= 1000 ? {maximumSignificantDigits: 4} : {minimumSignificantDigits: digits, maximumSignificantDigits: digits});
+  if (size >= 1e5 || (size > 0 && size < 1e-3)) return value.toExponential(1).replaceAll("-", "−");
+  return value.toLocaleString("en-US", size >= 1000 ? {maximumSignificantDigits: 4} : {minimumSignificantDigits: digits, maximumSignificantDigits: digits}).replace("-", "−");
 }
 
 // How a verdict on an LLC is marked in front of its value.

@@ -109,7 +109,7 @@ function render({model, el}) {
     pane.code = data.code.replace("THE_STEP", String(data.steps[i]));
     const check = name => data.checks?.find(one => one.name === name)?.value[i];
     const join = parts => parts.filter(Boolean).join(" · ");
-    const short = value => shortNumber(value).replace("-", "−");
+    const short = value => shortNumber(value);
     const number = (value, text) => Number.isFinite(value) ? text(short(value)) : "";
     const title = (chart, bold, quiet = "") =>
       chart.title.replaceChildren(bold, ...(quiet ? [h("span", {class: quiet.length > 6 ? "long" : "", title: quiet}, quiet)] : []));
