@@ -70,7 +70,8 @@ def timeline(
             showgrid=False,
             tickvals=ticks,
             ticktext=words,
-            anchor="y",
+            anchor="free",  # no axis of values is there before stages are, and reaches the lower edge
+            position=0,
             ticks="outside",
             ticklen=4,
         )

@@ -52,6 +52,13 @@ def test_bands_are_warm_cool_and_hatched(marks, losses):
     np.testing.assert_allclose([min(drawn["B"].x), max(drawn["B"].x)], log_step(np.array([1000, 9999])))
 
 
+def test_the_steps_are_labelled_at_the_lower_edge_with_stages_and_before(marks, losses):
+    rows = [loss_row(losses, None, LIGHT), loss_row(losses, None, LIGHT)]
+    for stages in (marks, []):
+        axis = timeline(rows, stages, 9999, LIGHT).layout.xaxis
+        assert (axis.anchor, axis.position) == ("free", 0)
+
+
 def judged_row(llc, theme=LIGHT):
     return llc_row(llc, judge_llc(llc), theme)
 
