@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.analysis.form_readings import FormReading
+from devexplore.analysis.forms import FEWEST_COMPONENTS
 from devexplore.views.form_marks import is_form, reason
 from devexplore.views.forms import agreement_figure, null_figure
 from devexplore.views.lifting import class_figure, weights_figure
@@ -87,8 +88,10 @@ def turn_rows(forms: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def sought(forms: xr.Dataset) -> str:
-    """What find_forms looked for, in words."""
+    """What find_forms looked for, in words; nothing where its conclusion is that it could not look."""
     components, planes = forms.sizes["component"], forms.sizes["plane"]
+    if components < FEWEST_COMPONENTS:
+        return ""
     said = forms.attrs
     return (
         f"A form is a turn of at least {said['min_turn']:.0f}° whose cusps agree in all {planes} planes of "

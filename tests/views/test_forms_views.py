@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devexplore.errors import InvalidSpec
+from devexplore.views.form_facts import sought
 from devexplore.views.forms import MOST_TURNS, agreement_figure, null_figure, rarest
 from devexplore.views.null_walks import walks_figure
 from devexplore.views.sensitivity import sensitivity_figure
@@ -136,3 +137,10 @@ def test_candidates_without_vertices_and_forms_leave_an_empty_picture(sensitivit
     none = sensitivity.isel(vertex=slice(0), agreeing=slice(0))
     figure = sensitivity_figure(none)
     assert [len(trace.x) for trace in figure.data] == [0, 3]
+
+
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_of_planes_that_are_not_compared_nothing_is_promised(forms, components):
+    assert (
+        sought(forms.isel(component=slice(components), plane=slice(components * (components - 1) // 2))) == ""
+    )

@@ -93,7 +93,7 @@ function render({model, el}) {
   const writeFacts = () => {
     if (data.form === null) {
       facts.replaceChildren(h("div", {class: "when"}, h("strong", {}, "No form in this run")),
-        h("p", {}, data.sought), h("p", {}, `Found: ${data.conclusion}.`));
+        data.sought && h("p", {}, data.sought), h("p", {}, `Found: ${data.conclusion}.`));
       sureness.replaceChildren();
       return;
     }
