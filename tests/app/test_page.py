@@ -264,6 +264,7 @@ def test_choosing_another_run_shows_it_without_reloading(visit):
     page.wait_for_timeout(SLOW_SETTLE_MS)
     assert step(page) == 14_000
     assert "run=lines" in page.url
+    assert page.title() == "lines · devexplore"
     assert page.errors == []
 
 

@@ -127,6 +127,7 @@ function render({model, el}) {
 
   const introduce = () => {
     const {runs, description: words} = bus.shared;
+    document.title = `${bus.state.run} · devexplore`;
     chooser.fill(runs.map(run => [run.name, run.label]), bus.state.run);
     description.textContent = words;
     description.title = words;
