@@ -143,6 +143,7 @@ function render({model, el}) {
   model.on("payload", readPayload);
   const readNews = () => { if (model.news) news.show(JSON.parse(model.news)); };
   model.on("news", readNews);
+  watchServer(news.server);
   model.on("query", () => history.replaceState(null, "", location.pathname + model.query));
 
   const onKey = event => {
