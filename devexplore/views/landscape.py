@@ -42,7 +42,7 @@ _BRIEF: Final = (
     "Measured at each stage’s end: λ̂ ± SE (ticks) and loss L, so F = n·L + λ̂·ln n; hollow: λ̂ in doubt. "
     "Walls are schematic; n counts no real samples."
 )
-_BRIEF_BARS: Final = " Bars: where neighbours cross (90 %)."
+_BRIEF_BARS: Final = "Bars: where neighbours cross (90 %)."
 _LOSSES: Final = {
     "init_loss": "the loss at w* over all the data that chains sample: it may fall where the test loss rises"
 }
@@ -105,13 +105,8 @@ def landscape_brief(energies: xr.Dataset, stages: Sequence[StageMark]) -> str:
     shown, marks, wells = _wells(energies, stages)
     known = np.isfinite(energies["free_energy"].isel(n=0).values)
     without = ", ".join(mark.name for mark, there in zip(stages, known, strict=True) if not there)
-    return " ".join(
-        [
-            _BRIEF + (_BRIEF_BARS if crossing_bars(shown) else ""),
-            *([f"No well: {without}."] if without else []),
-            *_crossings(shown, marks, wells),
-        ]
-    )
+    words = [_BRIEF, _BRIEF_BARS if crossing_bars(shown) else "", f"No well: {without}." if without else ""]
+    return " ".join(filter(None, [*words, *_crossings(shown, marks, wells)]))
 
 
 def landscape_parts(
