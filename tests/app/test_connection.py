@@ -1,11 +1,18 @@
 """The server ends under an open page."""
 
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 pytestmark = pytest.mark.browser
+
+
+def listens(port):
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_when_the_server_ends_the_page_says_so_and_nothing_that_needs_it_hangs(browser, runs):
@@ -22,7 +29,11 @@ def test_when_the_server_ends_the_page_says_so_and_nothing_that_needs_it_hangs(b
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         try:
-            page.goto(server.stdout.readline().split()[1])
+            address = server.stdout.readline().split()[1]
+            port = int(address.rstrip("/").rpartition(":")[2])
+            while not listens(port) and server.poll() is None:
+                time.sleep(0.1)
+            page.goto(address)
             page.locator(".chip").first.wait_for(timeout=60_000)
             page.wait_for_timeout(1500)
             server.kill()

@@ -253,7 +253,7 @@ def test_the_page_of_a_table_shows_its_curves_and_says_what_a_table_has_not(bund
     session = Session(derived, Selection(run="bundled"))
     shell, timeline, tokens, trajectory = (
         json.loads(pane.payload)
-        for pane in (session.shell, session.timeline, session.tokens, session.trajectory)
+        for pane in (session.shell, *(session.viewers[name] for name in ("timeline", "tokens", "trajectory")))
     )
     assert shell["description"].startswith("imported table")
     assert shell["stages"][0]["name"] == "S1"
@@ -263,9 +263,10 @@ def test_the_page_of_a_table_shows_its_curves_and_says_what_a_table_has_not(bund
     assert "imported from a table" in trajectory["message"]["text"]
     assert "devexplore measure" not in json.dumps([shell, timeline, tokens, trajectory])
     start = dx.import_table(table("step,loss\n0,1\n5,\n"), tmp_path / "start")
-    axis = json.loads(Session(derive([start]), Selection(run="start")).timeline.payload)["figure"]["layout"]
+    begun = Session(derive([start]), Selection(run="start")).viewers["timeline"]
+    axis = json.loads(begun.payload)["figure"]["layout"]
     low, high = axis["xaxis"]["range"]
     assert low < 0 < high  # a run that ends at step 0 still has an axis
     session = Session(derived, Selection(run="metrics"))
-    assert [row["title"] for row in json.loads(session.timeline.payload)["rows"]] == ["accuracy"]
+    assert [row["title"] for row in json.loads(session.viewers["timeline"].payload)["rows"]] == ["accuracy"]
     assert "neither LLC nor loss" in json.loads(session.shell.payload)["note"]
