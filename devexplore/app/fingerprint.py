@@ -25,8 +25,9 @@ LOG: Final = "training log"
 EVERY_FILE: Final = "every file"
 """Parts of a run beside its measured groups, which stand under their own names."""
 
-Stamp = tuple[tuple[str, int, int], ...]
-"""Files of one part with the time of their last change (ns) and their size."""
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""Files of one part with the time of their last change (ns), size and number: two changes within one tick of
+the clock differ in the last, as files are replaced whole."""
 
 Fingerprint = Mapping[str, Stamp]
 
@@ -106,7 +107,7 @@ def _folder(folder: Path) -> Stamp:
 
 def last_written(parts: Fingerprint, name: str) -> float:
     """When a part was last written, in seconds since 1970; 0 where it is not there."""
-    return max((at for _, at, _ in parts.get(name, ())), default=0) / 1e9
+    return max((at for _, at, _, _ in parts.get(name, ())), default=0) / 1e9
 
 
 def _stamp(file: Path) -> Stamp:
@@ -114,12 +115,12 @@ def _stamp(file: Path) -> Stamp:
         held = file.stat()
     except OSError:
         return ()
-    return ((file.name, held.st_mtime_ns, held.st_size),)
+    return ((file.name, held.st_mtime_ns, held.st_size, held.st_ino),)
 
 
-def _every_file(folder: Path) -> Iterator[tuple[str, int, int]]:
+def _every_file(folder: Path) -> Iterator[tuple[str, int, int, int]]:
     for place, inside, files in os.walk(folder):
         inside.sort()
         for name in sorted(files):
-            for _, time, size in _stamp(Path(place) / name):
-                yield f"{place}/{name}", time, size
+            for _, time, size, number in _stamp(Path(place) / name):
+                yield f"{place}/{name}", time, size, number
