@@ -1,5 +1,6 @@
 """Tiny runs of the four systems: a few steps of the smallest networks that still are what they are."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,18 @@ def _no_annotations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEVEXPLORE_ANNOTATIONS", str(tmp_path_factory.mktemp("annotations")))
         yield
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The Chromium of this machine. Where everything must hold (CI), a missing one is a failure."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        words = "no Chromium on this machine: what is drawn in a browser cannot be tested"
+        if os.environ.get("CI"):
+            pytest.fail(words)
+        pytest.skip(words)
+    return path
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ The server is a process of its own, as for a user, and has shown the run once: i
 
 import json
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -115,11 +114,11 @@ def bare():
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(chromium_path):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
         yield chromium
         chromium.close()
 

@@ -2,9 +2,9 @@
 
 import errno
 import re
-import shutil
 import sys
 
+import kaleido
 import pytest
 
 import devexplore as dx
@@ -13,11 +13,9 @@ from devexplore.figures import stills
 
 
 @pytest.fixture
-def chromium(monkeypatch):
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine: no pictures")
-    monkeypatch.setenv("BROWSER_PATH", path)
+def chromium(monkeypatch, chromium_path):
+    """Kaleido's browser is that of the other tests."""
+    monkeypatch.setenv("BROWSER_PATH", chromium_path)
 
 
 @pytest.fixture
@@ -93,7 +91,6 @@ def test_a_folder_that_cannot_be_is_refused_before_anything_is_drawn(measured_ru
 
 
 def test_a_disk_that_fills_leaves_the_pictures_that_were_there(monkeypatch, tmp_path):
-    kaleido = pytest.importorskip("kaleido")
     full = OSError(errno.ENOSPC, "No space left on device")
 
     def fills(pictures, kopts):
