@@ -1,10 +1,12 @@
 """Runs that were opened lately, in a small file of the user's."""
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from devexplore.errors import NotWritable
+from devexplore.paths import write_whole
 from devexplore.run import Run, is_bundled, user_data
 
 MOST_RECENT: Final = 12
@@ -31,11 +33,6 @@ def remember(run: Run) -> None:
         return
     here = run.path.resolve()
     paths = [here, *(path for path in recent_runs() if path != here)][:MOST_RECENT]
-    file = recent_file()
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps([str(path) for path in paths], indent=1), encoding="utf-8")
-        temporary.replace(file)
-    except OSError:
-        pass  # a convenience, and no reason to refuse a run
+    listed = json.dumps([str(path) for path in paths], indent=1)
+    with suppress(NotWritable):  # a convenience, and no reason to refuse a run
+        write_whole(recent_file(), listed, "the list of recent runs")
