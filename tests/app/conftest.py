@@ -200,6 +200,14 @@ def regression_run(folder):
     return write_run(folder, {"losses": losses, "outputs/predictions": output}, "regression", step)
 
 
+def wait_until(true, seconds=60):
+    """Ask again and again, until it is true. What takes longer fails."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

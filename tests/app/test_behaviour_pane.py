@@ -1,7 +1,6 @@
 """The metrics pane: what it is sent, and what a user does with it."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,8 @@ from devexplore.app.page import derive
 from devexplore.app.panes import PANES
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
+
+from .conftest import wait_until
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -24,11 +25,12 @@ def derived(runs):
 
 def session_of(derived, run):
     session = Session(derived, Selection(run=run, tab="behaviour"))
-    end = time.monotonic() + 60
-    while not session.viewers["behaviour"].payload or not derived[run].stages.future.done():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+
+    def is_drawn():
         session.look_at_jobs()
+        return session.viewers["behaviour"].payload and derived[run].stages.future.done()
+
+    wait_until(is_drawn)
     return session
 
 

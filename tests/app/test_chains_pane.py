@@ -3,7 +3,6 @@
 import base64
 import json
 import shlex
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from devexplore.app.selection import Selection
 from devexplore.app.session import Session
 from devexplore.store import Store, Variable, provenance
 
-from .conftest import language_groups, steps, write_run
+from .conftest import language_groups, steps, wait_until, write_run
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -87,11 +86,7 @@ def derived(runs, sampled):
 
 def session_of(derived, run, filled=lambda payload: payload, **selection):
     session = Session(derived, Selection(run=run, tab="chains", **selection))
-    end = time.monotonic() + 60
-    while not filled(session.viewers["chains"].payload):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-        session.look_at_jobs()
+    wait_until(lambda: (session.look_at_jobs(), filled(session.viewers["chains"].payload))[1])
     return session
 
 

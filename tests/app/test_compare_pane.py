@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from devexplore.app.panes.trajectory import walks
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
 
-from .conftest import language_groups, steps, write_run
+from .conftest import language_groups, steps, wait_until, write_run
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -30,11 +29,12 @@ def payload(session):
 def settled(derived, **selected):
     """A session whose compare pane has nothing left to wait for."""
     session = Session(derived, Selection(tab="compare", **selected))
-    end = time.monotonic() + 60
-    while "waiting" in ((payload(session).get("beside") or {}).get("joint") or {}):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+
+    def is_drawn():
         session.look_at_jobs()
+        return "waiting" not in ((payload(session).get("beside") or {}).get("joint") or {})
+
+    wait_until(is_drawn)
     return session
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,8 @@ from devexplore.app.session import Session
 from devexplore.errors import InvalidSpec
 from devexplore.views.form_facts import beaten_by
 from devexplore.views.lifted_rows import prediction_rows
+
+from .conftest import wait_until
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -38,13 +39,6 @@ def shown(derived, run, **selection):
     session = Session(derived, Selection(run=run, tab="forms", **selection))
     wait_until(lambda: (session.look_at_jobs(), session._poll is None)[1])
     return json.loads(session.viewers["forms"].payload)
-
-
-def wait_until(true, seconds=60):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_card_gives_step_interval_agreement_and_p_value_of_the_chosen_form(derived):

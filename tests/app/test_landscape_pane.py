@@ -1,7 +1,6 @@
 """The landscape pane: what it is sent."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,8 @@ from devexplore.app.page import derive
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
 
+from .conftest import wait_until
+
 DATA = Path(__file__).parents[2] / "data"
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -18,11 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 def shown(derived, run):
     session = Session(derived, Selection(run=run, tab="landscape"))
-    end = time.monotonic() + 60
-    while not session.viewers["landscape"].payload:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-        session.look_at_jobs()
+    wait_until(lambda: (session.look_at_jobs(), session.viewers["landscape"].payload)[1])
     return json.loads(session.viewers["landscape"].payload)
 
 
