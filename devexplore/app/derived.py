@@ -7,10 +7,9 @@ that a page can poll.
 
 import json
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -33,6 +32,7 @@ from devexplore.analysis.reference_distances import reference_distances
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust, trust_of_components
 from devexplore.app.fingerprint import Fingerprint, fingerprint
+from devexplore.app.job import Job, Jobs, Progress
 from devexplore.app.selection import MOST_COMPONENTS
 from devexplore.errors import DevexploreError, InvalidSpec
 from devexplore.measure import ensure_outputs
@@ -52,62 +52,8 @@ READ_AHEAD = 3
 MOST_DRAWINGS = 32
 """Drawings that are kept of each run, for other sessions; a few hundred kB each."""
 
-MOST_ANSWERS = 64
-"""Answers that are kept of each run."""
-
 READ_ERRORS = (DevexploreError, OSError, ValueError, KeyError, RuntimeError)
 """What reading a run that changes or breaks while it is open can raise: the page says so and stays alive."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with done, total and what is being done; total 0 while it is not known."""
-
-
-class Job:
-    """One computation in the background, with progress: done of total, and the seconds left."""
-
-    def __init__(self, work: Callable[[Progress], Any], pool: ThreadPoolExecutor | None = None) -> None:
-        """Without a pool it is done at once."""
-        self.done, self.total, self.text = 0, 0, "reading the run"
-        self._started = time.monotonic()
-        self._ahead = 0
-        self._work = work
-        self._claim = threading.Lock()
-        self.future: Future[Any] = Future()
-        if pool is None:
-            self._begin()
-        else:
-            pool.submit(self._begin)
-
-    def wait(self) -> Any:
-        """Its result, for another job that needs it: done here where nobody has begun it, for all workers
-        may be busy with what waits for it."""
-        self._begin()
-        return self.future.result()
-
-    def _begin(self) -> None:
-        if not self._claim.acquire(blocking=False):
-            return
-        try:
-            self.future.set_result(self._work(self._progress))
-        except BaseException as error:  # noqa: BLE001 - whatever it was: those who wait are told
-            self.future.set_exception(error)
-
-    def _progress(self, done: int, total: int, text: str) -> None:
-        if self.total != total:  # a new phase: what was cached already must not flatter the estimate
-            self._started, self._ahead = time.monotonic(), done
-        self.done, self.total, self.text = done, total, text
-
-    @property
-    def has_failed(self) -> bool:
-        return self.future.done() and self.future.exception() is not None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated from the pace so far; None before there is one."""
-        made = self.done - self._ahead
-        if made <= 0:
-            return None
-        return (time.monotonic() - self._started) / made * (self.total - self.done)
 
 
 class LiftedForm(NamedTuple):
@@ -127,9 +73,8 @@ class DerivedRun:
         self.fingerprint = fingerprint(run) if seen is None else seen
         self.run = run
         self._pool = pool
+        self._jobs = Jobs(pool)
         self._lock = threading.Lock()
-        self._jobs: dict[str, Job] = {}
-        self._questions: OrderedDict[str, None] = OrderedDict()
         self._drawn: OrderedDict[str, str] = OrderedDict()
 
     def drawn(self, what: str) -> str | None:
@@ -221,7 +166,7 @@ class DerivedRun:
     @property
     def stages(self) -> Job:
         """Stages of the LLC curve (of the loss where there is no LLC: then of no type); None with neither."""
-        return self._job("stages", self._find_stages)
+        return self._jobs.once("stages", self._find_stages)
 
     @property
     def metric_intervals(self) -> Job:
@@ -233,7 +178,7 @@ class DerivedRun:
                 return {}
             return metric_intervals(metrics, blocks, quotients(self.run.system))
 
-        return self._job("metric intervals", work)
+        return self._jobs.once("metric intervals", work)
 
     @property
     def free_energies(self) -> Job | None:
@@ -242,7 +187,7 @@ class DerivedRun:
         stages = self.stages.future
         if not stages.done() or stages.exception() is not None or stages.result() is None:
             return None
-        return self._job("free energies", lambda _: in_sight(free_energy(self.run, stages.result())))
+        return self._jobs.once("free energies", lambda _: in_sight(free_energy(self.run, stages.result())))
 
     @property
     def calibration(self) -> Job | None:
@@ -256,12 +201,12 @@ class DerivedRun:
             latest = max(held, key=lambda sweep: str(sweep.attrs.get("created", ""))).load()
             return latest, recommend(latest)
 
-        return self._job("calibration", work)
+        return self._jobs.once("calibration", work)
 
     @property
     def dynamics(self) -> Job:
         """Essential dynamics."""
-        return self._job("dynamics", self._compute_dynamics)
+        return self._jobs.once("dynamics", self._compute_dynamics)
 
     def dynamics_with(self, n_components: int, bandwidth: float) -> Job:
         """Essential dynamics with more components, or smoothed otherwise (0: as the data choose)."""
@@ -279,7 +224,7 @@ class DerivedRun:
                 found.attrs |= {name: usual.attrs[name] for name in ("bandwidth_chosen_by", "smoothing")}
             return found
 
-        return self._job(f"dynamics {n_components > USUAL_COMPONENTS} {bandwidth:g}", work)
+        return self._jobs.asked(f"dynamics {n_components > USUAL_COMPONENTS} {bandwidth:g}", work)
 
     def joint(self, other: "DerivedRun") -> Job:
         """This run and another in one function space (``dx.joint_dynamics``), on the probe of this one."""
@@ -288,7 +233,7 @@ class DerivedRun:
             progress(0, 0, "principal components of both runs")
             return joint_dynamics([open_run(self.run.path), open_run(other.run.path)])
 
-        return self._job(f"joint {other.run.path} {other.fingerprint}", work)
+        return self._jobs.asked(f"joint {other.run.path} {other.fingerprint}", work)
 
     @property
     def forms(self) -> Job | None:
@@ -298,15 +243,13 @@ class DerivedRun:
             return None
 
         def seek(progress: Progress) -> xr.Dataset:
-            forms = find_forms(
-                dynamics.result(),
-                progress=lambda done, of: progress(done, of, "random walks to compare with"),
-            )
+            walks = "random walks to compare with"
+            forms = find_forms(dynamics.result(), progress=lambda done, of: progress(done, of, walks))
             for form in range(min(READ_AHEAD, forms.sizes["form"])):
                 self._lift(forms, form)  # so that its card is there when it is opened
             return forms
 
-        return self._job("forms", seek)
+        return self._jobs.once("forms", seek)
 
     def lifted(self, form: int) -> Job:
         """A form of ``forms``, which are found, lifted to the probe and read."""
@@ -328,7 +271,7 @@ class DerivedRun:
                 return LiftedForm(lifted, read_form(lifted), None)
             return LiftedForm(lifted, None, reference_distances(lifted))
 
-        return self._job(f"form {form}", work)
+        return self._jobs.once(f"form {form}", work)
 
     def start(self) -> tuple[Job, Job]:
         """Both jobs, running from now on if they were not yet."""
@@ -343,12 +286,7 @@ class DerivedRun:
     ) -> Job:
         """The answer to a question with these values; the same question is worked out once. What failed is
         tried again."""
-        asked = [pane, question, values]
-        with self._lock:
-            job = self._jobs.get(_named(asked))
-            if job is not None and job.has_failed:
-                del self._jobs[_named(asked)]
-        return self._question(asked, lambda _: work(self, values))
+        return self._jobs.asked(_named([pane, question, values]), lambda _: work(self, values), retry=True)
 
     def do(self, work: Callable[[], Any]) -> Job:
         """Something in the background that is not kept."""
@@ -356,30 +294,17 @@ class DerivedRun:
 
     def drawing(self, what: list[Any], work: Callable[[], Any]) -> Job:
         """A figure that takes long to draw, worked out once."""
-        return self._job(_named(what), lambda _: work())
+        return self._jobs.once(_named(what), lambda _: work())
 
     def text_losses(self, text: str) -> Job:
         """Losses of the user's own text at every checkpoint (``dx.token_losses``)."""
-        return self._question(
-            ["own text", text], lambda progress: token_losses(self.run, text, progress=progress)
-        )
-
-    def _question(self, asked: list[Any], work: Callable[[Progress], Any]) -> Job:
-        """A job that is worked out once for what is asked, and forgotten when much else was asked since."""
-        name = _named(asked)
-        job = self._job(name, work)
-        with self._lock:
-            self._questions[name] = None
-            self._questions.move_to_end(name)
-            while len(self._questions) > MOST_ANSWERS:
-                self._jobs.pop(self._questions.popitem(last=False)[0], None)
-        return job
+        asked = _named(["own text", text])
+        return self._jobs.asked(asked, lambda progress: token_losses(self.run, text, progress=progress))
 
     @property
     def jobs(self) -> dict[str, Job]:
         """Those that were asked for so far, by name."""
-        with self._lock:
-            return dict(self._jobs)
+        return self._jobs.by_name()
 
     def successor(
         self, run: Run, seen: Fingerprint, data: Mapping[str, Any], jobs: Mapping[str, Job]
@@ -387,14 +312,8 @@ class DerivedRun:
         """For the same run, opened anew: with this much of what was read and found before."""
         new = DerivedRun(run, self._pool, seen)
         vars(new).update(data)
-        new._jobs = dict(jobs)
+        new._jobs = self._jobs.keeping(jobs)
         return new
-
-    def _job(self, name: str, work: Callable[[Progress], Any]) -> Job:
-        with self._lock:
-            if name not in self._jobs:
-                self._jobs[name] = Job(work, self._pool)
-            return self._jobs[name]
 
     def _find_stages(self, progress: Progress) -> xr.Dataset | None:
         """Between the boundaries that were saved, else the candidates. From what is loaded, each curve at its

@@ -7,7 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from devexplore.app.components import Viewer
-from devexplore.app.derived import DerivedRun, Job
+from devexplore.app.derived import DerivedRun
+from devexplore.app.job import Job
 from devexplore.app.selection import Selection
 from devexplore.schema import TABLE
 from devexplore.views.stages import StageMark, stage_marks

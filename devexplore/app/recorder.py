@@ -16,7 +16,8 @@ import numpy as np
 import param
 
 from devexplore.app.components import Shell, sheet
-from devexplore.app.derived import READ_ERRORS, Progress
+from devexplore.app.derived import READ_ERRORS
+from devexplore.app.job import Progress
 from devexplore.app.page import derive
 from devexplore.app.pane import Pane
 from devexplore.app.panes import ALWAYS, PANES

@@ -3,7 +3,7 @@
 from typing import Final
 
 from devexplore import schema
-from devexplore.app.derived import DerivedRun, Job
+from devexplore.app.derived import DerivedRun
 from devexplore.app.fingerprint import (
     ANNOTATIONS,
     EVERY_FILE,
@@ -13,6 +13,7 @@ from devexplore.app.fingerprint import (
     Fingerprint,
     changed_parts,
 )
+from devexplore.app.job import Job
 from devexplore.run import Run
 
 _CHECKPOINTS: Final = {schema.CHECKPOINTS, WEIGHTS, LOG}

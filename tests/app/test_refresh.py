@@ -23,7 +23,7 @@ from devexplore.errors import NotMeasured
 from devexplore.run import open_run
 from devexplore.store import Store
 
-from .conftest import language_groups, write_group, write_run
+from .conftest import language_groups, wait_until, write_group, write_run
 
 UNTIL_MEASURED = 50
 
@@ -177,8 +177,8 @@ def test_what_does_not_hang_on_the_change_is_not_found_again(growing, changed, k
     served = ServedRuns([growing[0]])
     old = served["growing"]
     names = ["stages", "free energies", "metric intervals", "dynamics", "forms", "form 0", '["question"]']
-    jobs = {name: old._job(name, lambda _: 1) for name in names}
-    failed = old._job("dynamics True 0", lambda _: 1 / 0)
+    jobs = {name: old._jobs.once(name, lambda _: 1) for name in names}
+    failed = old._jobs.once("dynamics True 0", lambda _: 1 / 0)
     assert isinstance(failed.future.exception(), ZeroDivisionError)
     new = renewed(old, growing[0], {**old.fingerprint, changed: (("file", 1, 1),)})
     assert new.jobs == {name: jobs[name] for name in kept}
@@ -318,10 +318,7 @@ def test_the_threads_look_ends_with_the_last_session(growing, monkeypatch):
     served, heard = ServedRuns([run]), []
     stop = served.listen(heard.append)
     go_on(run, groups, ["losses"])
-    for _ in range(1200):
-        if served["growing"].steps.size == steps().size:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: heard and not changed_parts(served["growing"].fingerprint, fingerprint(run)))
     watcher = served._watcher
     stop()
     assert isinstance(watcher, threading.Thread)

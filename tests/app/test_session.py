@@ -2,13 +2,11 @@
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from devexplore.app.derived import Job
 from devexplore.app.page import derive, free_port
 from devexplore.app.panes import PANES
 from devexplore.app.panes.timeline import edit
@@ -160,18 +158,6 @@ def test_runs_of_one_name_are_told_apart(runs):
 def test_no_run_at_all_is_an_error_that_teaches():
     with pytest.raises(RunNotFound, match="name a run folder"):
         derive([])
-
-
-def test_a_job_estimates_the_time_left_from_its_pace(monkeypatch):
-    clock = [100.0]
-    monkeypatch.setattr("devexplore.app.derived.time.monotonic", lambda: clock[0])
-
-    def work(progress):
-        progress(40, 100, "outputs")  # 40 were there already: they say nothing about the pace
-        clock[0] += 2.0
-        progress(50, 100, "outputs")
-
-    assert Job(work).seconds_left == pytest.approx(10.0)
 
 
 def test_arrays_travel_as_typed_arrays_and_keep_nan():
@@ -344,18 +330,6 @@ def test_a_question_that_failed_is_asked_again(derived):
     assert run.answer("forms", "lift", {"form": 0}, work).future.result(20) == "now"
     assert run.answer("forms", "lift", {"form": 0}, work).future.result(20) == "now"
     assert len(tried) == 2
-
-
-def test_jobs_that_wait_for_jobs_end_even_where_every_worker_waits():
-    with ThreadPoolExecutor(1) as pool:
-        inner = []
-
-        def outer(_):
-            inner.append(Job(lambda _: 7, pool))
-            return inner[0].wait()
-
-        assert Job(outer, pool).future.result(20) == 7
-        assert inner[0].future.result(20) == 7
 
 
 def test_a_table_that_cannot_be_made_says_why(derived, monkeypatch):
