@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import xarray as xr
@@ -320,6 +321,7 @@ def test_a_full_disk_is_told_in_words_and_keeps_what_is_complete(tmp_path: Path)
     # A limit on the size of files makes the system refuse a write in the middle, as a full disk does.
     code = """
 import resource, signal, sys
+import fsspec
 import numpy as np
 from devexplore.errors import NotWritable
 from devexplore.store import Store, Variable, provenance
@@ -412,7 +414,6 @@ def test_only_stores_can_be_packed(tmp_path: Path):
 
 
 def test_a_store_behind_a_url_opens_read_only(tmp_path: Path):
-    fsspec = pytest.importorskip("fsspec")
     path = filled(tmp_path / "s.zarr", [20, 10])
     memory = fsspec.filesystem("memory")
     memory.put(str(path), "/bucket/s.zarr", recursive=True)
