@@ -12,6 +12,7 @@ from devexplore.app.panes.token_answers import ranking, top
 from devexplore.app.panes.tokens import TokensPane
 from devexplore.app.payload import encode
 from devexplore.app.selection import Selection
+from devexplore.errors import InvalidSpec
 from devexplore.run import open_run
 
 OWN = "def f(x):\n    return x\n"
@@ -69,7 +70,8 @@ def test_own_text_is_read_as_one_piece_and_a_refused_one_leaves_the_probe(derive
     data = sent(derived, "language", text=OWN * 30)
     assert data["own"] is True
     assert data["lead"] + "".join(data["items"]) == OWN * 30
-    assert one.text_losses("a").future.exception() is not None
+    with pytest.raises(InvalidSpec, match=r"at least two tokens .* got one token"):
+        one.text_losses("a").future.result()
     refused = sent(derived, "language", text="a")
     assert refused["own"] is False
     assert "at least two tokens" in refused["refused"]
