@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float
 
-from devexplore.sampling.trust import NOT_AN_LLC, Thresholds
+from devexplore.sampling.thresholds import Thresholds
+from devexplore.sampling.trust import NOT_AN_LLC
 from devexplore.schema import STEP
 
 AXES: Final = ("rung", "n_beta", "localization")

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from devexplore.sampling.trust import TRUSTED, VERDICT_WORDS, Setting, Thresholds, judge
+from devexplore.sampling.sweep import Setting
+from devexplore.sampling.thresholds import Thresholds
+from devexplore.sampling.trust import TRUSTED, VERDICT_WORDS, judge
 from devexplore.schema import STEP
 
 

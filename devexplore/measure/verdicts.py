@@ -9,7 +9,9 @@ from dataclasses import asdict
 import numpy as np
 
 from devexplore import schema
-from devexplore.sampling.trust import VERDICT_WORDS, Setting, Thresholds, judge
+from devexplore.sampling.sweep import Setting
+from devexplore.sampling.thresholds import Thresholds
+from devexplore.sampling.trust import VERDICT_WORDS, judge
 from devexplore.store import Store, Variable, provenance
 from devexplore.systems import System
 

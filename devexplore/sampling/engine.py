@@ -18,7 +18,8 @@ from devexplore.sampling.execution import Execution, Plan, choose_plan, row_pass
 from devexplore.sampling.network import FlatNetwork, PerSampleLoss, Placed, evaluating
 from devexplore.sampling.rows import Observe, Progress, Rows, RowTraces, run_rows
 from devexplore.sampling.spec import LLCSpec
-from devexplore.sampling.trust import VERDICT_WORDS, Setting, judge
+from devexplore.sampling.sweep import Setting
+from devexplore.sampling.trust import VERDICT_WORDS, judge
 from devexplore.sampling.weights import Free
 from devexplore.schema import CHAIN_DIVERGED, CHAIN_OK
 

@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 from devexplore.analysis.trust import count_verdicts, trust
-from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, Thresholds
+from devexplore.sampling.thresholds import Thresholds
+from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED
 
 SETTINGS = {
     "n_beta": 100.0,

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from devexplore.sampling import LLCSpec, estimate_llc, llc_from_traces
 from devexplore.sampling.curvature import Curvature, curvature, slope_shift, stability
-from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, Setting, Thresholds, Verdicts, judge
+from devexplore.sampling.sweep import Setting
+from devexplore.sampling.thresholds import Thresholds
+from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED, Verdicts, judge
 
 Loss = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 NO_DATA = (torch.zeros(1),)
