@@ -18,8 +18,8 @@ from devexplore.errors import InvalidSpec
 from devexplore.measure.subject import Subject
 from devexplore.measure.sweep_plan import SweepPlan, engine, grid_specs, plan_sweep, snapshot, spanning_steps
 from devexplore.run import Run
-from devexplore.sampling.engine import LLCResult
 from devexplore.sampling.execution import Execution
+from devexplore.sampling.result import LLCResult
 from devexplore.sampling.rows import Progress
 from devexplore.sampling.spec import LLCSpec
 from devexplore.store import GroupWriter, Store, Variable, as_json, provenance

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from devexplore.sampling.chains import ChainTraces as ChainTraces
     from devexplore.sampling.engine import Engine as Engine
-    from devexplore.sampling.engine import LLCResult as LLCResult
     from devexplore.sampling.estimate import estimate_llc as estimate_llc
     from devexplore.sampling.estimate import estimate_llcs as estimate_llcs
     from devexplore.sampling.estimator import LLCEstimate as LLCEstimate
     from devexplore.sampling.estimator import llc_from_traces as llc_from_traces
     from devexplore.sampling.execution import Execution as Execution
     from devexplore.sampling.network import PerSampleLoss as PerSampleLoss
+    from devexplore.sampling.result import LLCResult as LLCResult
     from devexplore.sampling.sgld import sgld_step as sgld_step
     from devexplore.sampling.spec import LLCSpec as LLCSpec
 
@@ -25,7 +25,7 @@ _HOMES = {
     "Engine": "engine",
     "Execution": "execution",
     "LLCEstimate": "estimator",
-    "LLCResult": "engine",
+    "LLCResult": "result",
     "LLCSpec": "spec",
     "PerSampleLoss": "network",
     "estimate_llc": "estimate",

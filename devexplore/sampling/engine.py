@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,14 +11,13 @@ from torch import Tensor, nn
 
 from devexplore.errors import InvalidSpec
 from devexplore.sampling.chains import ChainTraces, baseline_losses, mean_gradient
-from devexplore.sampling.curvature import Curvature, Ritz, curvature, joined, slope_shift, stability
-from devexplore.sampling.estimator import LLCEstimate, llc_from_traces
+from devexplore.sampling.curvature import Curvature, curvature, joined
 from devexplore.sampling.execution import Execution, Plan, choose_plan, row_pass_bytes
 from devexplore.sampling.network import FlatNetwork, PerSampleLoss, Placed, evaluating
+from devexplore.sampling.points import Point, blocks, even
+from devexplore.sampling.result import LLCResult, result_of
 from devexplore.sampling.rows import Observe, Progress, Rows, RowTraces, run_rows
 from devexplore.sampling.spec import LLCSpec
-from devexplore.sampling.sweep import Setting
-from devexplore.sampling.trust import VERDICT_WORDS, judge
 from devexplore.sampling.weights import Free
 from devexplore.schema import CHAIN_DIVERGED, CHAIN_OK
 
@@ -31,36 +29,6 @@ _CHEAP_PASS = 2**26
 
 _LANCZOS_ITERATIONS = 8
 _GRID_AXES = ("step_size", "n_beta", "localization")
-
-
-class Verdict(NamedTuple):
-    """Whether to believe one estimate."""
-
-    code: int
-    """0 trusted, 1 doubtful, 2 not an LLC."""
-    reasons: tuple[str, ...]
-    """In plain words with the numbers, the gravest first; empty where trusted."""
-
-    def __str__(self) -> str:
-        return ": ".join([VERDICT_WORDS[self.code], *(["; ".join(self.reasons)] if self.reasons else [])])
-
-
-class LLCResult(NamedTuple):
-    """One local learning coefficient, how it came about and whether to believe it."""
-
-    traces: ChainTraces
-    estimate: LLCEstimate
-    checks: Mapping[str, float]
-    """Every number that the verdict looks at (see ``trust``)."""
-    verdict: Verdict
-
-
-class _Point(NamedTuple):
-    """One estimate to make: which checkpoint, with which settings, of which component."""
-
-    checkpoint: int
-    spec: LLCSpec
-    component: int
 
 
 class Engine:
@@ -192,7 +160,7 @@ class Engine:
                 losses = [torch.as_tensor(b, device=self._network.device) for b in baselines]
             bends = [self._curvature(p) if self._look else None for p in placed]
             points = [
-                _Point(checkpoint, spec, component)
+                Point(checkpoint, spec, component)
                 for checkpoint in range(len(placed))
                 for spec in grid
                 for component in range(len(self.components))
@@ -200,7 +168,7 @@ class Engine:
             plan = self.plan(w_stars[0], len(points) * self.spec.chains) if points else None
             results: list[LLCResult] = []
             total = len(points) * self.spec.chains * self.spec.updates
-            for block in _blocks(points, placed, plan.rows_per_block if plan else 1, self.spec.chains):
+            for block in blocks(points, placed, plan.rows_per_block if plan else 1, self.spec.chains):
                 done = len(results) * self.spec.chains * self.spec.updates
                 report = None if progress is None else _offset(progress, done, total)
                 walked = self._walk(
@@ -214,11 +182,11 @@ class Engine:
         """The result of chains run earlier from this w* at the engine's own settings (first component)."""
         with evaluating(self._model):
             bends = self._curvature(self._network.place(w_star)) if self._look else None
-        return self._result(_Point(0, self.spec, 0), traces, bends)
+        return self._result(Point(0, self.spec, 0), traces, bends)
 
     def _walk(
         self,
-        points: Sequence[_Point],
+        points: Sequence[Point],
         placed: Sequence[Placed],
         losses: Sequence[Float[Tensor, " sample"]],
         progress: Progress | None,
@@ -252,7 +220,7 @@ class Engine:
             keys,
         )
         gradient = self._network.gradient(self._plan.path, placed[used[0]].fixed)
-        size = _even(len(keys), self._plan.rows_per_block)
+        size = even(len(keys), self._plan.rows_per_block)
         parts: list[RowTraces] = []
         for first in range(0, len(keys), size):
             some = rows.take(torch.arange(first, min(first + size, len(keys)), device=device))
@@ -333,87 +301,16 @@ class Engine:
             bends = bends._replace(descent=np.full_like(bends.descent, np.nan))
         return bends
 
-    def _result(self, point: _Point, traces: ChainTraces, bends: Curvature | None) -> LLCResult:
-        spec, component = point.spec, point.component
-        n_beta = spec.n_beta_for(self.n_samples)
-        n_parameters = self._network.n_parameters if self._free is None else int(self._free[component].sum())
-        estimate = llc_from_traces(
-            traces.loss,
-            traces.baseline,
-            traces.status,
-            n_beta=n_beta,
-            distance=traces.distance,
-            anchor_norm=traces.anchor_norm,
-            localization=spec.localization,
-            n_parameters=n_parameters,
-            init_loss=traces.init_loss,
+    def _result(self, point: Point, traces: ChainTraces, bends: Curvature | None) -> LLCResult:
+        return result_of(
+            traces,
+            point.spec,
+            n_samples=self.n_samples,
+            n_parameters=self.n_parameters[point.component],
+            bends=bends,
+            component=point.component,
+            trivial=self._trivial,
         )
-        checks = {**estimate._asdict(), "n_parameters": float(n_parameters)}
-        if bends is not None:
-            checks |= _bent(bends, component, spec, n_beta)
-        trivial_loss, trivial_name = self._trivial
-        setting = Setting.of_attributes(
-            {
-                **asdict(replace(spec, n_beta=n_beta)),
-                "n_parameters": n_parameters,
-                "trivial_loss": trivial_loss,
-                "trivial_name": trivial_name,
-            }
-        )
-        judged = judge({name: np.array([value]) for name, value in checks.items()}, setting)
-        return LLCResult(traces, estimate, checks, Verdict(int(judged.verdict[0]), judged.reasons[0]))
-
-
-def _bent(bends: Curvature, component: int, spec: LLCSpec, n_beta: float) -> dict[str, float]:
-    """What curvature and slope at w* say about chains at these settings."""
-    row = slice(component, component + 1)
-    plain = spec.sampler == "sgld"  # a preconditioned step has no one ε
-    values, weights = bends.slope
-    shift = slope_shift(
-        Ritz(values[row], weights[row]),
-        bends.gradient_norm[row],
-        n_beta=n_beta,
-        localization=spec.localization,
-        step_size=spec.step_size if plain else None,
-        burn_in=spec.burn_in,
-        updates=spec.updates,
-    )
-    h_max = bends.h_max[row]
-    step_size = spec.step_size if plain else float("nan")
-    steady = stability(h_max, step_size=step_size, n_beta=n_beta, localization=spec.localization)
-    return {
-        "h_max": float(h_max[0]),
-        "h_min": float(bends.h_min[component]),
-        "stability": float(steady[0]),
-        "slope_shift": float(shift.shift[0]),
-        "unheld": float(shift.unheld[0]),
-        "descent": float(bends.descent[component]),
-    }
-
-
-def _blocks(
-    points: Sequence[_Point], placed: Sequence[Placed], rows_per_block: int, chains: int
-) -> Iterator[list[_Point]]:
-    """Points that walk together: about a block of rows (whole estimates), and of the same fixed weights."""
-    at_once = _even(len(points), max(1, rows_per_block // chains))
-    block: list[_Point] = []
-    for point in points:
-        if block and (len(block) == at_once or not _same_fixed(placed, block[0], point)):
-            yield block
-            block = []
-        block.append(point)
-    if block:
-        yield block
-
-
-def _same_fixed(placed: Sequence[Placed], one: _Point, other: _Point) -> bool:
-    mine, theirs = placed[one.checkpoint].fixed, placed[other.checkpoint].fixed
-    return all(torch.equal(tensor, theirs[name]) for name, tensor in mine.items())
-
-
-def _even(total: int, most: int) -> int:
-    """The size of equal parts of at most ``most``: an odd last one would have to be recorded again."""
-    return -(-total // -(-total // most)) if total else 1
 
 
 def _check_grid_point(spec: LLCSpec, own: LLCSpec) -> None:

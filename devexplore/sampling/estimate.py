@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from devexplore.sampling.engine import Engine, LLCResult
+from devexplore.sampling.engine import Engine
 from devexplore.sampling.execution import Execution
 from devexplore.sampling.network import PerSampleLoss
+from devexplore.sampling.result import LLCResult
 from devexplore.sampling.rows import Progress
 from devexplore.sampling.spec import LLCSpec
 from devexplore.sampling.weights import Free
