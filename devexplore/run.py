@@ -3,9 +3,7 @@
 Importing this module loads neither torch nor panel.
 """
 
-import difflib
 import hashlib
-import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +15,10 @@ import xarray as xr
 from devexplore.checkpoints import LocalCheckpoints
 from devexplore.errors import CheckpointNotFound, NotMeasured, NotWritable, RunNotFound, SchemaError
 from devexplore.paths import as_argument, as_path, is_there
+from devexplore.run_folder import no_run, nothing_there, read_recipe
 from devexplore.schema import (
     ANNOTATIONS_FILE,
     CHECKPOINTS_FOLDER,
-    FORMAT,
-    FORMAT_VERSION,
     METRIC_BLOCKS,
     METRICS,
     PROBE,
@@ -30,7 +27,6 @@ from devexplore.schema import (
     STEP,
     STORE_FOLDER,
     STORE_ZIP,
-    SYSTEMS,
     TABLE,
     output_groups,
 )
@@ -255,9 +251,9 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     if not is_there(asked) and asked.name in bundled and str(asked.parent) in (".", "data"):
         asked = bundled[asked.name]
     if not is_there(asked):
-        raise RunNotFound(_nothing_there(asked, bundled))
+        raise RunNotFound(nothing_there(asked, bundled))
     if not (asked / RUN_FILE).is_file():
-        raise SchemaError(_no_run(asked))
+        raise SchemaError(no_run(asked))
     return Run(asked)
 
 
@@ -276,34 +272,6 @@ def is_bundled(path: Path) -> bool:
     return any(path.resolve().is_relative_to(run.resolve()) for run in bundled_runs().values())
 
 
-def read_recipe(folder: Path) -> dict[str, Any]:
-    """The content of ``run.json``. Raises ``SchemaError`` if it is broken, foreign or too new."""
-    file = folder / RUN_FILE
-    try:
-        recipe = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # broken JSON or broken UTF-8
-        raise SchemaError(
-            f"{file}: no readable JSON ({error}); restore it from where the run came"
-        ) from error
-    except FileNotFoundError as error:
-        raise SchemaError(_no_run(folder)) from error
-    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
-        raise SchemaError(f'{file}: expected "format": "{FORMAT}" in it; this is no run of devexplore')
-    version = recipe.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise SchemaError(f'{file}: expected "version": {FORMAT_VERSION}, got {version!r}')
-    if version > FORMAT_VERSION:
-        raise SchemaError(
-            f"{file}: written by a newer devexplore (format {version}, this one reads {FORMAT_VERSION}); "
-            "`pip install --upgrade devexplore`"
-        )
-    if recipe.get("system") not in (*SYSTEMS, TABLE):
-        raise SchemaError(
-            f'{file}: expected "system" to be one of {", ".join(SYSTEMS)}, got {recipe.get("system")!r}'
-        )
-    return recipe
-
-
 def user_cache() -> Path:
     """Where disposable results are kept: the folder named by ``DEVEXPLORE_CACHE``, else the user's cache."""
     chosen = os.environ.get(CACHE_VARIABLE)
@@ -319,38 +287,3 @@ def user_data() -> Path:
 
 def _user_annotations() -> Path:
     return user_data() if os.environ.get(ANNOTATIONS_VARIABLE) else user_data() / "annotations"
-
-
-def _nothing_there(asked: Path, bundled: dict[str, Path]) -> str:
-    siblings = {}
-    if is_there(asked.parent) and asked.parent.is_dir():
-        siblings = {found.parent.name: found.parent for found in asked.parent.glob(f"*/{RUN_FILE}")}
-    near = difflib.get_close_matches(asked.name, [*siblings, *bundled], n=1, cutoff=0.5)
-    hint = f"; did you mean {siblings.get(near[0], near[0])}?" if near else ""
-    names = f"; bundled runs: {', '.join(bundled)}" if bundled else ""
-    return f"{asked}: no such run{hint}{names}"
-
-
-def _no_run(asked: Path) -> str:
-    """What lies here instead of a run, and how to go on."""
-    if not asked.is_dir():
-        return f"{asked}: expected the folder of a run, which holds {RUN_FILE}; this is a file"
-    if (asked.resolve().parent / RUN_FILE).is_file():
-        return f"{asked}: no {RUN_FILE} here, it is a part of {asked.resolve().parent}; open that"
-    inside = sorted(found.parent.name for found in asked.glob(f"*/{RUN_FILE}"))
-    if inside:
-        return (
-            f"{asked}: no {RUN_FILE} here, but runs lie in it: {', '.join(inside)}; open {asked / inside[0]}"
-        )
-    for folder in (asked, asked / CHECKPOINTS_FOLDER):
-        try:
-            count = len(LocalCheckpoints(folder))
-        except (CheckpointNotFound, SchemaError):
-            continue
-        return (
-            f"{asked}: no {RUN_FILE} here, but {count} checkpoints in {folder}; "
-            f"a run also has a {RUN_FILE} that names its system and spec, as `devexplore train` writes it"
-        )
-    found = sorted(entry.name for entry in asked.iterdir())
-    listing = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-    return f"{asked}: no run, for want of {RUN_FILE}; found {listing or 'an empty folder'}"
