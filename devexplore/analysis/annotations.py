@@ -5,17 +5,18 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from devexplore.analysis.small_files import (
     check_format,
     check_keys,
-    check_tables,
     check_texts,
     filled,
-    toml_lines,
+    read_tables,
+    reading,
+    toml_text,
 )
 from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec, SchemaError
@@ -161,9 +162,7 @@ class Boundaries:
         """As TOML text; empty names and notes are left out."""
         content = self._content()
         boundaries = content.pop("boundary")
-        parts = [toml_lines(content)]
-        parts += [f"[[boundary]]\n{toml_lines(boundary)}" for boundary in boundaries]
-        return "\n".join(parts)
+        return toml_text(content, "boundary", boundaries)
 
     def to_json(self) -> str:
         """As JSON text, with the same names as in TOML."""
@@ -191,15 +190,8 @@ class Boundaries:
         """
         path = as_path(path, "a file of boundaries")
         read = json.loads if boundaries_kind(path) == ".json" else tomllib.loads
-        try:
-            content = read(path.read_text(encoding="utf-8-sig"))  # as Windows' editors write it
-            return cls._of_content(content)
-        except OSError as error:
-            raise SchemaError(f"{path}: boundaries cannot be read ({error.strerror})") from error
-        except (ValueError, RecursionError) as error:  # of the parsers (the line), of UTF-8, and InvalidSpec
-            raise SchemaError(
-                f"{path}: no boundaries can be read from it: {error}; correct the file"
-            ) from error
+        with reading(path, "boundaries"):
+            return cls._of_content(read(path.read_text(encoding="utf-8-sig")))  # as Windows' editors write it
 
     def _content(self) -> dict[str, Any]:
         content: dict[str, Any] = {"format": BOUNDARIES_FORMAT, "version": BOUNDARIES_VERSION}
@@ -210,15 +202,7 @@ class Boundaries:
     def _of_content(cls, content: Any) -> Self:
         check_format(content, BOUNDARIES_FORMAT, BOUNDARIES_VERSION)
         check_keys("the file", content, ("format", "version", "first_stage", "first_stage_note", "boundary"))
-        boundaries = []
-        for number, table in enumerate(check_tables(content, "boundary"), 1):
-            check_keys(f"boundary {number}", table, tuple(field.name for field in fields(Boundary)))
-            if "step" not in table:
-                raise InvalidSpec(f"boundary {number} lacks its step")
-            try:
-                boundaries.append(Boundary(**table))
-            except InvalidSpec as error:
-                raise InvalidSpec(f"boundary {number}: {error}") from None
+        boundaries = read_tables(content, "boundary", Boundary)
         return cls(tuple(boundaries), content.get("first_stage", ""), content.get("first_stage_note", ""))
 
     def _with(self, place: int, **changes: Any) -> Self:

@@ -1,7 +1,7 @@
 """Names and notes that the user gives to forms; they are kept by step, for forms are found anew each time."""
 
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,14 @@ import numpy as np
 from devexplore.analysis.small_files import (
     check_format,
     check_keys,
-    check_tables,
     check_texts,
     filled,
-    toml_lines,
+    read_tables,
+    reading,
+    toml_text,
 )
 from devexplore.arguments import require_run
-from devexplore.errors import InvalidSpec, SchemaError
+from devexplore.errors import InvalidSpec
 from devexplore.paths import write_whole
 from devexplore.schema import FORM_NOTES, FORM_NOTES_FORMAT, FORM_NOTES_VERSION, LAST_STEP
 
@@ -49,22 +50,11 @@ def form_notes(run: "Run") -> tuple[FormNote, ...]:
     file = run.annotations_file(FORM_NOTES)
     if not file.is_file():
         return ()
-    try:
+    with reading(file, "notes on forms"):
         content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         check_format(content, FORM_NOTES_FORMAT, FORM_NOTES_VERSION)
         check_keys("the file", content, ("format", "version", "form"))
-        notes = []
-        for number, table in enumerate(check_tables(content, "form"), 1):
-            check_keys(f"form {number}", table, tuple(field.name for field in fields(FormNote)))
-            if "step" not in table:
-                raise InvalidSpec(f"form {number} lacks its step")
-            notes.append(FormNote(**table))
-    except OSError as error:
-        raise SchemaError(f"{file}: notes on forms cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(
-            f"{file}: no notes on forms can be read from it: {error}; correct the file"
-        ) from error
+        notes = read_tables(content, "form", FormNote)
     return tuple(sorted(notes, key=lambda note: note.step))
 
 
@@ -88,11 +78,10 @@ def note_form(run: "Run", forms: "xr.Dataset", form: int, name: str = "", note: 
     chosen = FormNote(round(float(forms["step"].values[form])), name.strip(), note.strip())
     if chosen.name or chosen.note:
         others.append(chosen)
-    parts = [toml_lines({"format": FORM_NOTES_FORMAT, "version": FORM_NOTES_VERSION})]
-    parts += [
-        f"[[form]]\n{toml_lines(filled(asdict(one)))}" for one in sorted(others, key=lambda one: one.step)
-    ]
-    return write_whole(run.annotations_file(FORM_NOTES, writing=True), "\n".join(parts), "notes on forms")
+    head = {"format": FORM_NOTES_FORMAT, "version": FORM_NOTES_VERSION}
+    tables = [filled(asdict(one)) for one in sorted(others, key=lambda one: one.step)]
+    file = run.annotations_file(FORM_NOTES, writing=True)
+    return write_whole(file, toml_text(head, "form", tables), "notes on forms")
 
 
 def notes_on(forms: "xr.Dataset", notes: tuple[FormNote, ...]) -> list[FormNote | None]:

@@ -1,10 +1,15 @@
 """Small files of the user's work: TOML that is refused where it is odd."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
 
-from devexplore.errors import InvalidSpec
+from devexplore.errors import InvalidSpec, SchemaError
+
+_Kind = TypeVar("_Kind")
 
 
 def toml_lines(table: Mapping[str, Any]) -> str:
@@ -13,9 +18,25 @@ def toml_lines(table: Mapping[str, Any]) -> str:
     return "".join(f"{key} = {value}\n" for key, value in values.items()).replace("\x7f", "\\u007f")
 
 
+def toml_text(head: Mapping[str, Any], name: str, tables: Iterable[Mapping[str, Any]]) -> str:
+    """A file of one head and any number of tables ``[[name]]``."""
+    return "\n".join([toml_lines(head), *(f"[[{name}]]\n{toml_lines(table)}" for table in tables)])
+
+
 def filled(table: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is empty text."""
     return {key: value for key, value in table.items() if value != ""}
+
+
+@contextmanager
+def reading(file: Path, what: str) -> Iterator[None]:
+    """What goes wrong inside becomes a ``SchemaError`` that names the file and what it should hold."""
+    try:
+        yield
+    except OSError as error:
+        raise SchemaError(f"{file}: {what} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:  # of the parsers (the line), of UTF-8, and InvalidSpec
+        raise SchemaError(f"{file}: no {what} can be read from it: {error}; correct the file") from error
 
 
 def check_format(content: Any, wanted: str, version: int) -> None:
@@ -33,12 +54,24 @@ def check_keys(where: str, table: Mapping[str, Any], known: tuple[str, ...]) -> 
         raise InvalidSpec(f"{where}: {unknown[0]!r} is unknown; known are {', '.join(known)}")
 
 
-def check_tables(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The tables ``[[name]]`` of a file. Raises ``InvalidSpec`` where they are none."""
+def read_tables(content: Mapping[str, Any], name: str, kind: type[_Kind]) -> list[_Kind]:
+    """The tables ``[[name]]`` of a file, each a value of this dataclass, which lies at a step.
+
+    Raises ``InvalidSpec`` where they are none, naming the table by its number.
+    """
     tables = content.get(name, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise InvalidSpec(f"expected each {name} as a table of its own, [[{name}]]")
-    return tables
+    made = []
+    for number, table in enumerate(tables, 1):
+        check_keys(f"{name} {number}", table, tuple(field.name for field in fields(kind)))  # pyright: ignore
+        if "step" not in table:
+            raise InvalidSpec(f"{name} {number} lacks its step")
+        try:
+            made.append(kind(**table))
+        except InvalidSpec as error:
+            raise InvalidSpec(f"{name} {number}: {error}") from None
+    return made
 
 
 def check_texts(where: str, name: Any, *notes: Any, longest: int = 60) -> None:

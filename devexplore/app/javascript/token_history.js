@@ -8,6 +8,29 @@ function whenAtRest(act) {
   return (...values) => { clearTimeout(timer); timer = setTimeout(() => act(...values), REST_MS); };
 }
 
+// Follows values of a question with Python's answers: asked once they rest, never twice for the same, nothing for
+// null. What was shown stays meanwhile (quiet), and an answer that comes late is left.
+function answering(pane, question, node, show, failed) {
+  let asked = "", number = 0;
+  const ask = whenAtRest(async values => {
+    const mine = ++number;
+    node.classList.add("waiting");
+    try {
+      const answer = await pane.ask(question, values);
+      if (mine === number) show(answer, values);
+    } catch (error) {
+      if (mine === number) failed(error.message);
+    }
+    if (mine === number) node.classList.remove("waiting");
+  });
+  return values => {
+    const text = JSON.stringify(values);
+    if (text === asked) return;
+    asked = text;
+    if (values) ask(values);
+  };
+}
+
 const spelled = text => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
 const percent = p => p < 0.001 ? "<0.1 %" : p < 0.0995 ? `${(100 * p).toFixed(1)} %` : `${(100 * p).toFixed(0)} %`;
 
@@ -48,26 +71,11 @@ function buildHistory(pane, bus) {
 
   const follow = (a, b) => { shown = [a, b]; figure.place(); };
 
-  let question = "", number = 0;
-  const ask = whenAtRest(async values => {
-    const mine = ++number;
-    guesses.classList.add("waiting");
-    try {
-      const answer = await pane.ask("top", values);
-      if (mine === number) guesses.replaceChildren(...answer.predictions.map((one, i) => column(answer.steps[i], one, answer.true)));
-    } catch (error) {
-      if (mine === number) guesses.replaceChildren(h("p", {class: "quiet"}, `No predictions here: ${error.message}`));
-    }
-    if (mine === number) guesses.classList.remove("waiting");
-  });
+  const ask = answering(pane, "top", guesses,
+    answer => guesses.replaceChildren(...answer.predictions.map((one, i) => column(answer.steps[i], one, answer.true))),
+    said => guesses.replaceChildren(h("p", {class: "quiet"}, `No predictions here: ${said}`)));
   // What the two checkpoints predict in this place; null where nothing is predicted in words.
-  const predict = values => {
-    const asked = JSON.stringify(values);
-    guesses.hidden = !values;
-    if (asked === question) return;
-    question = asked;
-    if (values) ask(values);
-  };
+  const predict = values => { guesses.hidden = !values; ask(values); };
 
   const guess = (text, p, isTrue, after = "") => {
     const token = h("bdi", {class: `guess ${isTrue ? "true" : ""}`});

@@ -4,27 +4,13 @@ function buildRanking(pane, bus, open) {
   const columns = h("div", {class: "columns"});
   const note = h("p", {class: "quiet"}, "ranking …");
   const node = h("div", {class: "ranking"}, note, columns);
-  let question = "", number = 0;
-
-  const ask = whenAtRest(async values => {
-    const mine = ++number;
-    columns.classList.add("waiting");
-    try {
-      const answer = await pane.ask("ranking", values);
-      if (mine === number) show(answer, values.by);
-    } catch (error) {
-      if (mine === number) { note.textContent = `No ranking: ${error.message}`; note.hidden = false; columns.replaceChildren(); }
-    }
-    if (mine === number) columns.classList.remove("waiting");
+  const follow = answering(pane, "ranking", columns, show, said => {
+    note.textContent = `No ranking: ${said}`;
+    note.hidden = false;
+    columns.replaceChildren();
   });
-  const follow = values => {
-    const asked = JSON.stringify(values);
-    if (asked === question) return;
-    question = asked;
-    ask(values);
-  };
 
-  function show(answer, by) {
+  function show(answer, {by}) {
     note.hidden = true;
     const most = Math.max(...[...answer.improved, ...answer.worsened].map(row => Math.abs(row.change)), 1e-12);
     const list = (title, rows, kind) => h("section", {"aria-label": title}, h("h3", {}, h("b", {}, title), ` loss ${kind} by (${answer.unit})`),
