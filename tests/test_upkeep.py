@@ -84,7 +84,7 @@ def test_packing_never_writes_into_what_is_there(measured_run, tmp_path: Path, c
         pack_run(source, source)
     with pytest.raises(StoreConflict, match="is a file"):
         pack_run(source, out / "mine")
-    with pytest.raises(RunNotFound):
+    with pytest.raises(RunNotFound, match="nowhere: no such run"):
         pack_run(tmp_path / "nowhere", tmp_path / "new")
     assert contents(out) == {"mine": b"precious"}
 

@@ -274,11 +274,21 @@ def test_plain_steps_are_boundaries_of_the_users_own(run: dx.Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [350, None, "350", [350, "late"], [8200, 350], [2**53], [10**5000], [-(10**9)]]
+    ("given", "words"),
+    [
+        (350, r"such as \[350, 8200\], got 350"),
+        (None, r"such as \[350, 8200\], got None"),
+        ("350", r"such as \[350, 8200\], got '350'"),
+        ([350, "late"], "positive whole number of training steps, got 'late'"),
+        ([8200, 350], "order of training, got 8200 before 350"),
+        ([2**53], f"positive whole number of training steps, got {2**53}"),
+        ([10**5000], "got a number beyond"),
+        ([-(10**9)], "positive whole number of training steps, got -1000000000"),
+    ],
 )
-def test_what_holds_no_steps_makes_no_boundaries(given, run: dx.Run) -> None:
+def test_what_holds_no_steps_makes_no_boundaries(given, words: str, run: dx.Run) -> None:
     for make in (Boundaries, lambda steps: dx.save_boundaries(run, steps)):
-        with pytest.raises(InvalidSpec):
+        with pytest.raises(InvalidSpec, match=words):
             make(given)
     assert not (run.path / "annotations.toml").exists()
 

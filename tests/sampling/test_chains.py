@@ -209,7 +209,8 @@ def test_rows_stay_within_the_memory_and_a_single_row_that_does_not_fit_is_refus
     "wrong", [{"memory": "much"}, {"path": "fast"}, {"rows_per_block": 0}, {"memory": 0}]
 )
 def test_an_execution_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(InvalidSpec):
+    ((name, value),) = wrong.items()
+    with pytest.raises(InvalidSpec, match=f"^{name} .*got {value!r}"):
         Execution(**wrong)  # type: ignore[arg-type]
 
 

@@ -154,7 +154,7 @@ def test_no_more_than_two_blocks_are_held() -> None:
 def test_blas_gets_its_threads_back() -> None:
     with threadpool_limits(2, user_api="blas"):
         gram_matrix([trajectory()])
-        with pytest.raises(SchemaError):
+        with pytest.raises(SchemaError, match="NaN or infinity"):
             gram_matrix([np.full((2, 2), np.nan)])
         assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
 

@@ -193,7 +193,8 @@ def test_the_stores_own_names_cannot_be_layout(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["../escape", "a//b", "", "a b"])
 def test_group_names_cannot_leave_the_store(tmp_path: Path, name: str):
-    with Store(tmp_path / "s.zarr", mode="a") as store, pytest.raises(InvalidSpec):
+    refused = pytest.raises(InvalidSpec, match="group names are words joined by '/'")
+    with Store(tmp_path / "s.zarr", mode="a") as store, refused:
         open_writer(store, group=name)
 
 
@@ -370,7 +371,7 @@ def test_missing_store_and_wrong_mode_are_named(tmp_path: Path):
     with pytest.raises(RunNotFound) as error:
         Store(tmp_path / "none.zarr")
     one_line(error, "none.zarr", "devexplore measure")
-    with pytest.raises(InvalidSpec):
+    with pytest.raises(InvalidSpec, match=r"mode must be 'r' .* or 'a' .*, got 'w'"):
         Store(tmp_path, mode="w")
 
 
@@ -408,7 +409,7 @@ def test_writing_to_a_packed_store_names_the_command_that_unpacks_it(tmp_path: P
 
 
 def test_only_stores_can_be_packed(tmp_path: Path):
-    with pytest.raises(RunNotFound):
+    with pytest.raises(RunNotFound, match="no store here to pack"):
         pack(tmp_path, tmp_path / "x.zip")
     assert not zipfile.is_zipfile(tmp_path / "x.zip")
 

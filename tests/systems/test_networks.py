@@ -290,15 +290,15 @@ def test_every_hyper_parameter_is_checked(name: str, smallest, tmp_path: Path):
 
 
 def test_combinations_that_make_no_network_are_refused(tmp_path: Path):
-    for name, changes in [
-        ("language", {"width": 10, "heads": 4}),
-        ("language", {"vocabulary": 257}),
-        ("language", {"vocabulary": 65_537}),
-        ("language", {"context": 7}),
-        ("language", {"layers": 3}),
-        ("regression", {"width": 10, "heads": 4}),
+    for name, changes, words in [
+        ("language", {"width": 10, "heads": 4}, "width 10 is not a multiple of 4 heads"),
+        ("language", {"vocabulary": 257}, "vocabulary must be between 258 and 65,536, got 257"),
+        ("language", {"vocabulary": 65_537}, "vocabulary must be between 258 and 65,536, got 65537"),
+        ("language", {"context": 7}, "context must be at least 8 tokens, got 7"),
+        ("language", {"layers": 3}, "layers must be 1 or 2, got 3"),
+        ("regression", {"width": 10, "heads": 4}, "width 10 is not a multiple of 4 heads"),
     ]:
-        with pytest.raises(InvalidSpec):
+        with pytest.raises(InvalidSpec, match=words):
             systems.from_preset(name, "small", changes, tmp_path)
 
 

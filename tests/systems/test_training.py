@@ -331,5 +331,5 @@ def test_devices_are_found_or_refused_by_name():
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
     for name in ("gpu", "cpu:x", "cuda:99", "", "cpu:"):
-        with pytest.raises(InvalidSpec):
+        with pytest.raises(InvalidSpec, match=f"device '{name}'"):
             choose_device(name)

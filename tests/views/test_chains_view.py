@@ -110,5 +110,5 @@ def test_a_table_is_drawn_without_chains_and_one_without_an_llc_is_refused(tmp_p
     assert "No chains were kept" in said
     assert "Not judged." in said
     table.write_text("step,loss\n0,6\n10,5\n", encoding="utf-8")
-    with pytest.raises(NotMeasured):
+    with pytest.raises(NotMeasured, match="'llc' is not measured"):
         dx.figures.chains(dx.import_table(table, tmp_path / "bare"))
