@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from devexplore.analysis.reference_distances import reference_distances as reference_distances
     from devexplore.analysis.saddle_times import saddle_times as saddle_times
     from devexplore.analysis.turn_centers import circle_center as circle_center
+    from devexplore.app import widgets as widgets
     from devexplore.app.explore import explore as explore
     from devexplore.app.report import report as report
+    from devexplore.app.selection import Selection as Selection
     from devexplore.calibration import calibrate as calibrate
     from devexplore.checkpoints import LocalCheckpoints as LocalCheckpoints
     from devexplore.errors import DevexploreError as DevexploreError
@@ -79,6 +81,7 @@ _HOMES = {
     "References": "measure",
     "RefinedLLC": "measure",
     "Run": "run",
+    "Selection": "app.selection",
     "TokenLosses": "measure",
     "TokenTraces": "measure",
     "boundaries": "analysis.own_boundaries",
@@ -116,14 +119,14 @@ _HOMES = {
     "when_learned": "analysis",
 }
 _OTHER_NAMES = {"open": "open_run"}
-_MODULES = ("figures",)
+_MODULES = {"figures": "figures", "widgets": "app.widgets"}
 
 __all__ = sorted([*_HOMES, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return import_module(f"devexplore.{name}")
+        return import_module(f"devexplore.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'devexplore' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(f"devexplore.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))

@@ -2,7 +2,8 @@
 
 ``Shell`` is the bridge: it mirrors the Selection into the browser and carries the browser's changes back, a
 few hundred bytes a change. The viewers know only their data and the bus, so a step costs no figure and,
-beyond that one message, no server.
+beyond that one message, no server. In a notebook, where Panel is not, a display (display.py) carries the same
+properties and messages.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,12 +41,26 @@ class Asking(JSComponent):
     asked: Callable[[int, str, Mapping[str, Any]], None]
     """Called with the number of a question, its name and its values, when the browser asks."""
 
-    def _handle_msg(self, data: Mapping[str, Any]) -> None:
+    say: Callable[[Mapping[str, Any]], None] | None = None
+    """Carries messages to the browser where Panel does not."""
+
+    def hear(self, data: Mapping[str, Any]) -> None:
+        """What the browser side says."""
         self.asked(int(data["number"]), str(data["question"]), dict(data["values"]))
+
+    def _handle_msg(self, data: Mapping[str, Any]) -> None:
+        self.hear(data)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Say it to the browser side."""
+        if self.say is not None:
+            self.say(message)
+        else:
+            self._send_msg(message)
 
     def answer(self, number: int, value: Any, error: str = "") -> None:
         """What was asked as ``number``, or why it cannot be answered."""
-        self._send_msg({"answer": number, "value": encode(value), "error": error})
+        self.tell({"answer": number, "value": encode(value), "error": error})
 
 
 class Viewer(Asking):
@@ -121,15 +136,51 @@ class Compare(Viewer):
     _stylesheets: ClassVar[list[str]] = [PLOTLY_CSS, *sheet("common", "compare")]
 
 
-class Shell(Asking):
-    """Header, player, help and the grid that holds the panes."""
+class Frame(Asking):
+    """What stands around the panes: mirrors the Selection into the browser, and carries changes back."""
 
     payload = param.String("", doc="The run: name, description, steps, stages, loss.")
     state = param.String("", doc="The Selection at the start, as JSON.")
     news = param.String("", doc="JSON of what there is to say of the run beside what it holds.")
-    tabs = param.List([], doc="Name and title of each pane that shares a place with others.")
     query = param.String("", doc="The Selection as a URL query; the browser shows it in its address.")
     bus = param.String("", doc="Name of the page's bus in the browser.")
+
+    __abstract = True
+
+    def __init__(self, selection: Selection, **params: Any) -> None:
+        self._selection = selection
+        self._heard: dict[str, Any] = {}
+        super().__init__(state=selection.to_json(), query=selection.query(), **params)
+        self._watcher = selection.param.watch(self._changed, list(selection.state()))
+
+    def hear(self, data: Mapping[str, Any]) -> None:
+        """The browser changed the Selection, or asks."""
+        if "question" in data:
+            super().hear(data)
+            return
+        self._heard = dict(data)
+        try:
+            self._selection.apply(data)
+        finally:
+            self._heard = {}
+
+    def let_go(self) -> None:
+        """Follow the Selection no more."""
+        self._selection.param.unwatch(self._watcher)
+
+    def _changed(self, *events: param.parameterized.Event) -> None:
+        """The Selection changed: the address follows, and the browser hears what it does not know yet."""
+        self.query = self._selection.query()
+        patch = {e.name: e.new for e in events if self._heard.get(e.name, self) != e.new}
+        if patch:
+            self.tell(patch)
+
+
+class Shell(Frame):
+    """Header, player, help and the grid that holds the panes."""
+
+    tabs = param.List([], doc="Name and title of each pane that shares a place with others.")
+    inside = param.Boolean(False, doc="Whether it is a part of another page: a notebook.")
     timeline = Child(doc="Pane.")
     trajectory = Child(doc="Pane.")
     tokens = Child(doc="Pane.")
@@ -139,29 +190,17 @@ class Shell(Asking):
     landscape = Child(doc="Pane.")
     compare = Child(doc="Pane.")
 
-    _esm = script("bus", "pane", "player", "dividers", "open_run", "shell")
+    _esm = script("bus", "pane", "bridge", "player", "dividers", "open_run", "shell")
     _stylesheets: ClassVar[list[str]] = [css_variables(), *sheet("common", "shell")]
 
     def __init__(self, selection: Selection, panes: Mapping[str, Viewer], **params: Any) -> None:
-        self._selection = selection
-        self._heard: dict[str, Any] = {}
-        super().__init__(state=selection.to_json(), query=selection.query(), **panes, **params)
-        selection.param.watch(self._tell, list(selection.state()))
+        super().__init__(selection, **panes, **params)
 
-    def _handle_msg(self, data: Mapping[str, Any]) -> None:
-        """The browser changed the Selection, or asks."""
-        if "question" in data:
-            super()._handle_msg(data)
-            return
-        self._heard = dict(data)
-        try:
-            self._selection.apply(data)
-        finally:
-            self._heard = {}
 
-    def _tell(self, *events: param.parameterized.Event) -> None:
-        """The Selection changed: the address follows, and the browser hears what it does not know yet."""
-        self.query = self._selection.query()
-        patch = {e.name: e.new for e in events if self._heard.get(e.name, self) != e.new}
-        if patch:
-            self._send_msg(patch)
+class Single(Frame):
+    """One pane, or the player alone, for a layout of the user's own."""
+
+    shows = param.String("", doc="Name of the pane, or player.")
+
+    _esm = script("bus", "pane", "bridge", "player", "single")
+    _stylesheets: ClassVar[list[str]] = [css_variables(), *sheet("common", "shell", "single")]

@@ -4,13 +4,14 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ.setdefault("BOKEH_RESOURCES", "server")  # before Panel loads: no style or script from outside
 
 import panel as pn
 
+from devexplore.app.place import ServedPage
 from devexplore.app.runs import ServedRuns
 from devexplore.app.selection import Selection
 from devexplore.app.session import Session
@@ -34,7 +35,7 @@ def page(runs: Sequence[Run] | ServedRuns, start: Selection | None = None) -> pn
     selection = Selection.from_query(query or "")
     if start is not None and not query:
         selection.apply(start.state())
-    session = Session(derived, selection)
+    session = Session(derived, selection, ServedPage())
     pn.state.onload(session.keep_up)
     return session.shell
 
@@ -63,6 +64,11 @@ def serve(
     def session() -> pn.viewable.Viewable:
         return page(derived, selection)
 
+    return listen(session, port, threaded=threaded)
+
+
+def listen(session: Callable[[], pn.viewable.Viewable], port: int, *, threaded: bool) -> Any:
+    """Serve what ``session`` makes, one for each browser, to this machine only."""
     return pn.serve(
         {"/": session},
         address=ADDRESS,

@@ -141,7 +141,7 @@ class Recorder:
             "saved": date.today().isoformat(),
             "theme": self._themes[0],
             "state": self._start,
-            "tabs": self._session.shell.tabs,
+            "tabs": self._session.tabs,
             "choices": {
                 name: Selection.param[name].objects
                 for name in self._start

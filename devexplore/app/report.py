@@ -6,10 +6,8 @@ import os
 import re
 from pathlib import Path
 
-import panel as pn
-
 import devexplore
-from devexplore.app.components import Shell, Viewer, script
+from devexplore.app.bundle import plotly_js, self_contained, viewers_js
 from devexplore.app.derived import Progress
 from devexplore.app.panes import PANES
 from devexplore.app.recorder import Recorder
@@ -18,8 +16,6 @@ from devexplore.errors import InvalidSpec
 from devexplore.paths import as_path, check_place, write_whole
 from devexplore.run import Run, open_run
 from devexplore.views.style import THEMES, ThemeName
-
-PLOTLY = Path(pn.__file__).parent / "dist" / "bundled" / "plotlyplot"
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
@@ -43,9 +39,7 @@ PAGE = """<!doctype html>
 <script>{plotly}</script>
 <script type="application/json" id="report">{report}</script>
 <script>
-const viewers = {{
-{viewers}
-}};
+const viewers = {viewers};
 {host}(JSON.parse(document.getElementById("report").textContent), viewers, document.getElementById("page"));
 </script>
 </body>
@@ -94,30 +88,17 @@ def report(
 
 
 def _page(title: str, report: str) -> str:
-    parts: dict[str, type[Viewer] | type[Shell]] = {name: pane.viewer for name, pane in PANES.items()}
-    viewers = {name: _call(str(part._esm), "{render}") for name, part in {**parts, "shell": Shell}.items()}
     return PAGE.format(
         policy=POLICY,
         version=devexplore.__version__,
         title=html.escape(f"{title} · devexplore"),
         plotly=_inline(plotly_js()),
         report=report.replace("<", "\\u003c"),
-        viewers=",\n".join(f"{json.dumps(name)}: {code}" for name, code in viewers.items()),
-        host=_call(script("bus", "pane", "static_host"), "openReport"),
+        viewers=_inline(viewers_js("shell", *PANES)),
+        host=_inline(self_contained(("bus", "pane", "host", "static_host"), "openReport")),
     )
-
-
-def _call(module: str, what: str) -> str:
-    """One of our modules as a function that is called: what it exports."""
-    inner = re.sub(r"^export default .*;$", "", module, flags=re.MULTILINE)
-    return _inline(f'(() => {{ "use strict";\n{inner}\nreturn {what};\n}})()')
 
 
 def _inline(code: str) -> str:
     """JavaScript that no HTML parser takes for the end of its script."""
     return re.sub(r"</(?=script)|<(?=!--)", lambda found: "\\x3c" + found[0][1:], code, flags=re.IGNORECASE)
-
-
-def plotly_js() -> str:
-    """The Plotly that Panel brings along, which the served page uses too."""
-    return next(PLOTLY.glob("plotly-*.min.js")).read_text(encoding="utf-8")

@@ -7,9 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import panel as pn
 
-from devexplore.app.components import Shell, Viewer
+from devexplore.app.components import Frame, Shell, Single, Viewer
 from devexplore.app.derived import READ_ERRORS, DerivedRun, Job
 from devexplore.app.describe import describe
 from devexplore.app.opening import OPENING
@@ -17,6 +16,7 @@ from devexplore.app.pane import Look, Pane, Waiting, message
 from devexplore.app.panes import ALWAYS, PANES
 from devexplore.app.panes.tokens import limit_between
 from devexplore.app.payload import encode
+from devexplore.app.place import Act, InMemory, Place
 from devexplore.app.runs import ServedRuns
 from devexplore.app.selection import Selection
 from devexplore.views.stages import chips
@@ -33,7 +33,20 @@ class Session:
     every ``POLL_MS``: a pane that waits for it, or was drawn without it, is filled when it is there.
     """
 
-    def __init__(self, served: ServedRuns, selection: Selection) -> None:
+    def __init__(
+        self,
+        served: ServedRuns,
+        selection: Selection,
+        place: Place | None = None,
+        *,
+        only: str | None = None,
+        inside: bool = False,
+    ) -> None:
+        """``place``: where it lives (None: in memory). ``only``: one pane, or the player, without the page
+        around it. ``inside``: the page is a part of another one, whose title and address are not its own."""
+        self._place: Place = InMemory() if place is None else place
+        self._panes = PANES if only is None else {name: pane for name, pane in PANES.items() if name == only}
+        self._always = ALWAYS if only is None else tuple(self._panes)
         self._served = served
         self.runs = runs = dict(served)  # changes in the session's own thread only, between two drawings
         self.selection = selection
@@ -47,34 +60,37 @@ class Session:
         if selection.tab not in PANES:
             selection.tab = next(name for name in PANES if name not in ALWAYS)
         self._look = Look(runs, selection)
-        self._document = pn.state.curdoc
-        self._poll: Any = None
+        self._end_poll: Act | None = None
+        self._ends: list[Act] = []
         self._connected = False
         self._ahead: set[str] = set()
         self._awaited: dict[str, set[Job]] = {}
         self._blocked: dict[str, Waiting] = {}
-        self._stale = set(PANES)
+        self._stale = set(self._panes)
         self._kept: set[str] = set()
         bus = uuid4().hex
         self.viewers: dict[str, Viewer] = {
-            name: pane.viewer(bus=bus, pane=name, title=pane.title, tabbed=name not in ALWAYS)
-            for name, pane in PANES.items()
+            name: pane.viewer(bus=bus, pane=name, title=pane.title, tabbed=name not in self._always)
+            for name, pane in self._panes.items()
         }
         for name, viewer in self.viewers.items():
             viewer.asked = partial(self._asked, name)
-        tabs = [[name, pane.title] for name, pane in PANES.items() if name not in ALWAYS]
-        self.shell = Shell(selection, self.viewers, bus=bus, tabs=tabs, sizing_mode="stretch_both")
+        self.tabs = [[name, pane.title] for name, pane in self._panes.items() if name not in self._always]
+        self.shell: Frame = (
+            Shell(selection, self.viewers, bus=bus, tabs=self.tabs, inside=inside, sizing_mode="stretch_both")
+            if only is None
+            else Single(selection, bus=bus, shows=only)
+        )
         self.shell.asked = self._asked_to_open
         self.show_run()
-        watch = selection.param.watch
-        watch(self._change_run, "run")
-        watch(lambda *_: self.refill(), "theme")
-        watch(lambda *_: self._fill_seen(), ["tab", "maximised"])
-        watch(lambda *_: self._set_limit(), ["change", "change_from", "change_to"])
-        pn.state.onload(self._connect)
-        for name, pane in PANES.items():
+        self._watch(self._change_run, "run")
+        self._watch(lambda *_: self.refill(), "theme")
+        self._watch(lambda *_: self._fill_seen(), ["tab", "maximised"])
+        self._watch(lambda *_: self._set_limit(), ["change", "change_from", "change_to"])
+        self._place.once_shown(self._connect)
+        for name, pane in self._panes.items():
             if pane.follows:
-                watch(lambda *_, name=name: self.refill(name), list(pane.follows))
+                self._watch(lambda *_, name=name: self.refill(name), list(pane.follows))
 
     @property
     def derived(self) -> DerivedRun:
@@ -91,6 +107,18 @@ class Session:
         """What is being computed for what is drawn; empty once nothing more will come by itself."""
         return {job for jobs in self._awaited.values() for job in jobs}
 
+    def close(self) -> None:
+        """Nobody looks any more: let go of the Selection, which may live on, and of the runs' files."""
+        if self._end_poll is not None:
+            self._end_poll()
+        self.shell.let_go()
+        while self._ends:
+            self._ends.pop()()
+
+    def _watch(self, act: Callable[..., None], names: str | list[str]) -> None:
+        watcher = self.selection.param.watch(act, names)
+        self._ends.append(lambda: self.selection.param.unwatch(watcher))
+
     def show_run(self) -> None:
         """Start what takes long for the chosen run, and fill all that is seen of it."""
         self._ahead.clear()
@@ -99,8 +127,8 @@ class Session:
 
     def refill(self, *names: str) -> None:
         """These panes (by default all, and the frame) are to be drawn anew: the seen ones now."""
-        self._stale |= set(names or PANES)
-        self._kept -= set(names or PANES)
+        self._stale |= set(names or self._panes)
+        self._kept -= set(names or self._panes)
         if not names:
             self._fill(_FRAME)
             self._say_news()
@@ -110,9 +138,8 @@ class Session:
 
     def keep_up(self) -> None:
         """Follow the files of the runs from now on, until the browser is gone."""
-        stop = self._served.listen(lambda name: self._soon(partial(self.renew, name)))
-        if self._document is not None:
-            pn.state.on_session_destroyed(lambda _: stop())
+        self._ends.append(self._served.listen(lambda name: self._place.soon(partial(self.renew, name))))
+        self._place.at_end(self.close)
         self.renew(self.selection.run)  # what was told before anybody listened
 
     def renew(self, name: str) -> None:
@@ -124,14 +151,16 @@ class Session:
         if name == self.selection.run and self.runs[name] is not before:
             if before is not None and self.selection.step == _last_step(before):
                 self.selection.step = -1
-            self._stale, self._kept = set(PANES), set(PANES)
+            self._stale, self._kept = set(self._panes), set(self._panes)
             self._fill(_FRAME)
             self._fill_seen()
             return
         if len(self.runs) != known:
             self._fill(_FRAME)
         if name == self.selection.other and self.runs[name] is not before:
-            self.refill(*(pane for pane in PANES if not PANES[pane].of_one_run))
+            several = [pane for pane in self._panes if not self._panes[pane].of_one_run]
+            if several:
+                self.refill(*several)
 
     def _say_news(self) -> None:
         """What there is to say of the run in the page's head."""
@@ -139,7 +168,8 @@ class Session:
         self.shell.news = encode({"notice": self._notice, **news._asdict()})
 
     def _seen(self) -> Iterable[str]:
-        return [name for name in PANES if name in (*ALWAYS, self.selection.tab, self.selection.maximised)]
+        seen = (*self._always, self.selection.tab, self.selection.maximised)
+        return [name for name in self._panes if name in seen]
 
     def _fill_seen(self) -> None:
         for name in self._seen():
@@ -153,7 +183,7 @@ class Session:
         self._stale.discard(name)
         self._look.awaited = set()
         self._blocked.pop(name, None)
-        viewer: Viewer | Shell = self.shell if name == _FRAME else self.viewers[name]
+        viewer: Viewer | Frame = self.shell if name == _FRAME else self.viewers[name]
         try:
             viewer.payload = encode(self._frame()) if name == _FRAME else self._drawn(name)
             self._kept.discard(name)
@@ -204,8 +234,8 @@ class Session:
         self._keep_looking()
 
     def _keep_looking(self) -> None:
-        if self._connected and self._poll is None and (any(self._awaited.values()) or self._not_drawn()):
-            self._poll = pn.state.add_periodic_callback(self.look_at_jobs, period=POLL_MS)
+        if self._connected and self._end_poll is None and (any(self._awaited.values()) or self._not_drawn()):
+            self._end_poll = self._place.every(POLL_MS, self.look_at_jobs)
 
     def look_at_jobs(self) -> None:
         """Fill what has got what it waited for; say of the rest how far it is."""
@@ -217,9 +247,9 @@ class Session:
                     self._fill(name)
             elif name in self._blocked:
                 self.viewers[name].progress = self._progress(name)
-        if not any(self._awaited.values()) and self._poll is not None and not self._draw_ahead():
-            self._poll.stop()
-            self._poll = None
+        if not any(self._awaited.values()) and self._end_poll is not None and not self._draw_ahead():
+            self._end_poll()
+            self._end_poll = None
 
     def _draw_ahead(self) -> bool:
         """Draw one of the panes that are not seen, for when it is opened; whether there was one to draw."""
@@ -237,7 +267,7 @@ class Session:
     def _not_drawn(self) -> list[str]:
         """Panes that were neither seen nor drawn ahead."""
         waiting = self._stale - self._ahead - set(self._seen())
-        return [name for name, pane in PANES.items() if name in waiting and pane.of_one_run]
+        return [name for name, pane in self._panes.items() if name in waiting and pane.of_one_run]
 
     def _asked(self, name: str, number: int, question: str, values: Mapping[str, Any]) -> None:
         """A pane asks what takes work: it is done in the background, and the answer sent when it is there."""
@@ -259,7 +289,7 @@ class Session:
             else:
                 viewer.answer(number, None, str(error))
 
-        asked.add_done_callback(lambda _: self._soon(say))
+        asked.add_done_callback(lambda _: self._place.soon(say))
 
     def _asked_to_open(self, number: int, question: str, values: Mapping[str, Any]) -> None:
         """The dialog for opening runs asks. A run that was opened is there before its name is told."""
@@ -274,14 +304,7 @@ class Session:
                 self.shell.answer(number, None, str(error))
 
         asked = self._served.ask(OPENING[question], values)
-        asked.add_done_callback(lambda done: self._soon(partial(say, done)))
-
-    def _soon(self, call: Callable[[], None]) -> None:
-        """In the page's own thread, where there is a page."""
-        if self._document is None or self._document.session_context is None:
-            call()
-        else:
-            self._document.add_next_tick_callback(call)
+        asked.add_done_callback(lambda done: self._place.soon(partial(say, done)))
 
     def _change_run(self, _: Any) -> None:
         if self.selection.run not in self.runs:
@@ -317,7 +340,7 @@ class Session:
         }
 
     def _set_limit(self) -> None:
-        if self.selection.change != "custom":
+        if self.selection.change != "custom" or "tokens" not in self.viewers:
             return
         try:
             losses = self.derived.token_losses

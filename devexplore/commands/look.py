@@ -11,8 +11,6 @@ from devexplore.paths import is_there
 if TYPE_CHECKING:
     import xarray as xr
 
-    from devexplore.app.selection import Selection
-
 
 def add_commands(commands: Any) -> None:
     """Their options, on the subparsers of the command line."""
@@ -55,6 +53,7 @@ def add_commands(commands: Any) -> None:
 def _explore(options: argparse.Namespace) -> None:
     from devexplore.app.page import serve
     from devexplore.app.recent import remember
+    from devexplore.app.select import saved_view
     from devexplore.run import bundled_runs, open_run
 
     if not 0 <= options.port <= 65535:
@@ -65,7 +64,7 @@ def _explore(options: argparse.Namespace) -> None:
     )
     if not paths:
         raise RunNotFound("no bundled runs found; name a run folder: devexplore explore RUN")
-    selection = None if options.select is None else saved_view(options.select)
+    selection = None if options.select is None else saved_view(options.select, "--select")
     opened = [open_run(path) for path in paths]
     for run in reversed(opened if options.runs else []):
         remember(run)
@@ -75,19 +74,6 @@ def _explore(options: argparse.Namespace) -> None:
         open_browser=not options.no_browser,
         selection=selection,
     )
-
-
-def saved_view(file: Path) -> "Selection":
-    from devexplore.app.selection import Selection
-
-    try:
-        return Selection.from_json(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InvalidSpec(f"--select {file}: not read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InvalidSpec(
-            f"--select {file}: no view that the page saved ({error}); save one with the page's link button"
-        ) from error
 
 
 def _literature_order(name: str) -> int:

@@ -9,8 +9,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from devexplore.commands.look import saved_view
-
 
 def add_commands(commands: Any) -> None:
     """Their options, on the subparsers of the command line."""
@@ -43,8 +41,9 @@ def add_commands(commands: Any) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from devexplore.app.report import report
+    from devexplore.app.select import saved_view
 
-    selection = None if options.select is None else saved_view(options.select)
+    selection = None if options.select is None else saved_view(options.select, "--select")
     with _bar() as progress:
         file = report(options.run, options.out, selection=selection, theme=options.theme, progress=progress)
     print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB); open it in any browser")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devexplore.app.select import saved_view
 from devexplore.app.selection import Selection
-from devexplore.commands.look import saved_view
 from devexplore.errors import InvalidSpec
 
 STATES = st.fixed_dictionaries(
@@ -116,16 +116,16 @@ def test_one_patch_is_one_event():
 def test_a_view_saved_from_the_page_opens_and_what_is_none_is_refused(tmp_path):
     file = tmp_path / "view.json"
     file.write_text(Selection(step=40, tab="tokens", prompt="def f").to_json())
-    assert saved_view(file).state() == Selection(step=40, tab="tokens", prompt="def f").state()
+    assert saved_view(file, "--select").state() == Selection(step=40, tab="tokens", prompt="def f").state()
     for text in ("[1, 2]", "{", '"words"', "null", "[]", "{}", '{"step": 7}'):
         file.write_text(text)
         with pytest.raises(InvalidSpec, match="no view that the page saved"):
-            saved_view(file)
+            saved_view(file, "--select")
     file.write_text('{"version": 99, "step": 7}')
     with pytest.raises(InvalidSpec, match=r"a view of version 99; this devexplore reads 1: upgrade it"):
-        saved_view(file)
+        saved_view(file, "--select")
     with pytest.raises(InvalidSpec, match="not read"):
-        saved_view(tmp_path / "missing.json")
+        saved_view(tmp_path / "missing.json", "--select")
 
 
 def test_texts_too_long_for_an_address_are_left_out_of_it_and_kept_in_the_file():

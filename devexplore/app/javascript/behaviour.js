@@ -43,7 +43,7 @@ function render({model, el}) {
       laid = width;
       const places = layout();
       host.style.height = `${places.height}px`;
-      window.Plotly.relayout(figure.plot, places);
+      drawer().relayout(figure.plot, places);
     });
   };
 

@@ -8,6 +8,10 @@ function openBus(name) {
   return BUSES.get(name);
 }
 
+function closeBus(bus) {
+  for (const [name, one] of BUSES) if (one === bus) BUSES.delete(name);
+}
+
 const TOGETHER_MS = 1000, MOST_CHANGES = 200;
 
 class Bus {
@@ -18,6 +22,11 @@ class Bus {
   frame = 0;
   done = [];    // what can be taken back: {undo, redo, keys, at}
   undone = [];
+  lost = false;  // nobody in Python hears any more
+  gone = {who: "The server has ended", then: "Start devexplore again and reload this page"};
+  losers = new Set();
+  panes = new Set();
+  alone = false;  // one pane without the page around it
 
   // By the user ("page"): it can be taken back. By Python ("server"): it is not sent there. Else, what the page sets
   // by itself ("itself", "undo"), it is sent and not recorded.
@@ -91,6 +100,12 @@ class Bus {
     (back ? this.undone : this.done).push({...change, at: 0});
     if (back) change.undo(); else change.redo();
     this.told?.();
+  }
+
+  // Python is gone, or is there again.
+  lose(lost) {
+    this.lost = lost;
+    for (const listener of [...this.losers]) listener(lost);
   }
 
   forget() { this.done = []; this.undone = []; this.told?.(); }

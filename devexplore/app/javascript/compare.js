@@ -82,7 +82,7 @@ function render({model, el}) {
       stale = false;
       const places = follow.map(run => nearest(run.step, bus.step));
       const at = Object.fromEntries(["x", "y", "z"].map(axis => [axis, [follow.map((run, i) => run[axis][places[i]])]]));
-      await window.Plotly.restyle(space.plot, at, [space.plot.data.findIndex(trace => trace.meta.layer === "now")]);
+      await drawer().restyle(space.plot, at, [space.plot.data.findIndex(trace => trace.meta.layer === "now")]);
       await new Promise(requestAnimationFrame);
     }
     busy = false;
@@ -160,7 +160,7 @@ function render({model, el}) {
   const roomy = new ResizeObserver(() => {
     if (!data?.beside?.joint.plane) return;
     const before = called;
-    if (plane.drawn && hosts.plane.offsetHeight && named() !== before) window.Plotly.relayout(plane.plot, {annotations: called.annotations});
+    if (plane.drawn && hosts.plane.offsetHeight && named() !== before) drawer().relayout(plane.plot, {annotations: called.annotations});
     drawSpace();
   });
   roomy.observe(pane.body);

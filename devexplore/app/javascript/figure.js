@@ -10,12 +10,15 @@ const CONFIG = {
   toImageButtonOptions: {format: "svg", filename: "devexplore"},
 };
 
+// In a notebook ours beside whatever Plotly others have.
+const drawer = () => globalThis.devexplorePlotly ?? globalThis.Plotly;
+
 async function plotly() {
-  for (let waited = 0; !window.Plotly; waited += 50) {
+  for (let waited = 0; !drawer(); waited += 50) {
     if (waited > 15000) throw new Error("Plotly did not load; reload the page");
     await new Promise(resolve => setTimeout(resolve, 50));
   }
-  return window.Plotly;
+  return drawer();
 }
 
 // First drawings of a page take their turns, and the browser paints in between: what is drawn first is seen first.
@@ -80,7 +83,7 @@ class Figure {
       const {offsetWidth: width, offsetHeight: height} = this.plot;
       if (!this.drawn || !width || !height) return;
       const {width: drawnWidth, height: drawnHeight} = this.plot._fullLayout;
-      if (width !== drawnWidth || height !== drawnHeight) window.Plotly.relayout(this.plot, {autosize: true, ...this.ranges});
+      if (width !== drawnWidth || height !== drawnHeight) drawer().relayout(this.plot, {autosize: true, ...this.ranges});
     });
   }
 
@@ -91,7 +94,7 @@ class Figure {
       const wanted = visible(trace.meta?.layer);
       if (wanted !== undefined && (trace.visible ?? true) !== wanted) { indices.push(i); values.push(wanted); }
     });
-    if (indices.length) window.Plotly.restyle(this.plot, {visible: values}, indices);
+    if (indices.length) drawer().restyle(this.plot, {visible: values}, indices);
   }
 
   axis(name) { return this.plot._fullLayout[name]; }
@@ -133,11 +136,20 @@ class Figure {
 
   save(format, filename) {
     const {width, height} = this.plot._fullLayout;
-    return window.Plotly.downloadImage(this.plot, {format, filename, width, height, scale: format === "png" ? 3 : 1});
+    return drawer().downloadImage(this.plot, {format, filename, width, height, scale: format === "png" ? 3 : 1});
+  }
+
+  // As an image, at this many pixels a pixel; the layer above is not in it.
+  async image(scale) {
+    const {width, height} = this.plot._fullLayout;
+    const image = new Image();
+    image.src = await drawer().toImage(this.plot, {format: "png", width, height, scale});
+    await image.decode();
+    return image;
   }
 
   remove() {
     this.resizing.disconnect();
-    if (this.drawn) window.Plotly.purge(this.plot);
+    if (this.drawn) drawer().purge(this.plot);
   }
 }

@@ -42,7 +42,7 @@ function render({model, el}) {
     busy = true;
     while (stale) {
       stale = false;
-      await window.Plotly.restyle(ground.plot, data.frames[stop()], data.moving);
+      await drawer().restyle(ground.plot, data.frames[stop()], data.moving);
       await new Promise(requestAnimationFrame);
     }
     busy = false;

@@ -1,11 +1,11 @@
 // What there is to say of the run in the page's head, and the dialog that opens another one.
 
-function buildNews() {
+function buildNews(bus) {
   const activity = h("span", {class: "activity", role: "status"});
   const banner = h("div", {class: "banner", role: "alert"});
   let closed = "";
   let said = {}, lost = false;
-  const server = gone => { lost = gone; show(said); };
+  bus.losers.add(gone => { lost = gone; show(said); });
   const show = news => {
     said = news;
     const {notice, trouble, activity: doing, updated} = news;
@@ -16,7 +16,7 @@ function buildNews() {
     const close = h("button", {type: "button", class: "icon", "aria-label": "Close this message", onclick: () => { closed = words; banner.hidden = true; }}, "×");
     banner.classList.toggle("wrong", lost || Boolean(trouble));
     banner.replaceChildren(...(lost
-      ? [h("strong", {}, "The server has ended"), h("span", {}, "What is shown can still be scrubbed; nothing is saved any more. Start devexplore again and reload this page.")]
+      ? [h("strong", {}, bus.gone.who), h("span", {}, `What is shown can still be scrubbed; nothing is saved any more. ${bus.gone.then}.`)]
       : trouble
       ? [h("strong", {}, "This run cannot be read any more"), h("span", {}, `What was read before is still shown. ${trouble}`)]
       : [h("span", {}, notice)]), close);
@@ -24,12 +24,12 @@ function buildNews() {
     if (!words) closed = "";
   };
   banner.hidden = true;
-  return {activity, banner, show, server};
+  return {activity, banner, show};
 }
 
-// A button and its dialog: a path typed, pasted or dropped anywhere on the page; bundled and recent runs.
-function buildOpener(model, bus) {
-  const ask = asker(model);
+// A button and its dialog: a path typed, pasted or dropped anywhere on the page (`ground`); bundled and recent runs.
+function buildOpener(model, bus, ground) {
+  const ask = asker(model, bus);
   const field = h("input", {type: "text", name: "path", "aria-label": "Folder of a run", placeholder: "path of a run’s folder", autocomplete: "off", spellcheck: "false"});
   const go = h("button", {type: "submit", class: "go"}, "Open");
   const said = h("p", {class: "said", role: "status"}, "");
@@ -94,7 +94,7 @@ function buildOpener(model, bus) {
       if (text) { field.value = text.split(/\r?\n/).find(line => line && !line.startsWith("#")) ?? text; open(text); }
     },
   };
-  for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener);
-  model.on("remove", () => { for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener); });
+  for (const [name, listener] of Object.entries(listeners)) ground.addEventListener(name, listener);
+  model.on("remove", () => { for (const [name, listener] of Object.entries(listeners)) ground.removeEventListener(name, listener); });
   return {button, dialog, show};
 }

@@ -33,31 +33,17 @@ function buildPane(el, model, bus) {
   const cover = h("div", {class: "cover", role: "status"});
   cover.hidden = true;
   const heading = h("h2", {}, title);
-  const pane = {name, title, heading, controls, body, foot, cover, figures: [], code: "", ask: asker(model), holds: model.holds ?? (() => true)};
+  const pane = {name, title, heading, controls, body, foot, cover, figures: [], code: "", ask: asker(model, bus), holds: model.holds ?? (() => true)};
   const head = h("header", {class: "head"}, heading, controls, buildTools(pane, bus));
   pane.section = h("section", {class: `pane ${model.tabbed ? "tabbed" : ""}`, "aria-label": title, onpointerenter: () => { bus.under = name; },
     onfocusin: () => { bus.under = name; }}, head, body, foot, cover);
   el.replaceChildren(pane.section);
+  bus.panes.add(pane);
   return pane;
 }
 
-const SERVER_LOST = "devexplore-server-lost";
-
-// Tells of the connection to the server: tell(true) when it is lost, tell(false) when it is there again.
-function watchServer(tell) {
-  const heard = lost => {
-    globalThis.devexploreLost = lost;
-    if (lost) document.dispatchEvent(new Event(SERVER_LOST));
-    tell(lost);
-  };
-  for (const page of globalThis.Bokeh?.documents ?? []) {
-    page.on_event("connection_lost", () => heard(true));
-    page.on_event("client_reconnected", () => heard(false));
-  }
-}
-
 // Asks Python: ask(question, values) promises the answer, or fails with what Python says.
-function asker(model) {
+function asker(model, bus) {
   const open = new Map();
   let last = 0;
   model.on("msg:custom", ({answer, value, error}) => {
@@ -65,13 +51,14 @@ function asker(model) {
     open.delete(answer);
     if (error) promise?.reject(new Error(error)); else promise?.resolve(JSON.parse(value));
   });
-  const lost = () => new Error("The server has ended: start devexplore again and reload this page");
-  document.addEventListener(SERVER_LOST, () => {
-    for (const {reject} of open.values()) reject(lost());
+  const gone = () => new Error(`${bus.gone.who}: ${bus.gone.then[0].toLowerCase()}${bus.gone.then.slice(1)}`);
+  bus.losers.add(lost => {
+    if (!lost) return;
+    for (const {reject} of open.values()) reject(gone());
     open.clear();
   });
   return (question, values = {}) => new Promise((resolve, reject) => {
-    if (globalThis.devexploreLost) { reject(lost()); return; }
+    if (bus.lost) { reject(gone()); return; }
     open.set(++last, {resolve, reject});
     model.send_msg({number: last, question, values});
   });
@@ -125,6 +112,7 @@ function buildTools(pane, bus) {
   bus.subscribe(changed => { if (changed.has("maximised")) dress(); });
   dress();
   menu.hidden = true;
+  grow.hidden = bus.alone;
   const node = h("div", {class: "tools"}, opener, grow, menu);
   node.addEventListener("focusout", event => { if (!node.contains(event.relatedTarget)) close(); });
   node.addEventListener("keydown", event => { if (event.key === "Escape" && !menu.hidden) { close(); opener.focus(); event.stopPropagation(); } });
@@ -228,10 +216,27 @@ function select(label, options, choose) {
   return node;
 }
 
-// Calls draw() now and whenever the bus or one of the model's properties changes; cleans up with the component.
+// Calls draw() as soon as there is something to draw from, first with all, then whenever the bus or one of the model's
+// properties changes; cleans up with the component.
 function connect(model, bus, properties, draw) {
-  const stop = bus.subscribe(changed => bus.ready && draw(changed));
-  for (const name of properties) model.on(name, () => bus.ready && draw(new Map([[name, "server"]])));
+  let begun = false;
+  const go = changed => {
+    if (!bus.ready) return;
+    const all = new Map(["shared", ...properties].map(name => [name, "server"]));
+    draw(begun ? changed : all);
+    begun = true;
+  };
+  const stop = bus.subscribe(go);
+  for (const name of properties) model.on(name, () => go(new Map([[name, "server"]])));
   model.on("remove", stop);
-  if (bus.ready) draw(new Map([["shared", "server"], ...properties.map(p => [p, "server"])]));
+  go(new Map());
+}
+
+// As the notebook around us is dressed, else as the browser prefers.
+function prefersDark() {
+  const {jpThemeLight, vscodeThemeKind} = document.body.dataset;
+  if (jpThemeLight !== undefined) return jpThemeLight === "false";
+  if (vscodeThemeKind !== undefined) return vscodeThemeKind.includes("dark");
+  if (document.documentElement.getAttribute("theme") === "dark") return true;  // Colab
+  return matchMedia("(prefers-color-scheme: dark)").matches;
 }

@@ -1,6 +1,5 @@
-// The page's frame: header, player, help, the panes' places; and the bridge between the Selection and the bus.
-
-const SEND_EVERY_MS = 90;
+// The page's frame: header, player, help, the panes' places. It has a browser's page for itself, or is `inside` a
+// notebook's: then it leaves the title, the address and the keys of others alone.
 
 const KEYS = [
   ["← →", "one checkpoint back, on"],
@@ -21,10 +20,18 @@ const KEYS = [
 const isTyping = node => node?.isContentEditable || ["TEXTAREA", "SELECT"].includes(node?.tagName)
   || (node?.tagName === "INPUT" && node.type !== "range");
 
+// Tells the bus of the connection to the server of this page.
+function watchServer(bus, inside) {
+  if (inside) return;  // a notebook's Bokeh documents are others'
+  for (const page of globalThis.Bokeh?.documents ?? []) {
+    page.on_event("connection_lost", () => bus.lose(true));
+    page.on_event("client_reconnected", () => bus.lose(false));
+  }
+}
+
 function render({model, el}) {
   const bus = openBus(model.bus);
-  const start = JSON.parse(model.state);
-  delete start.version;
+  const {version} = JSON.parse(model.state), {inside} = model;
 
   const theme = h("button", {type: "button", class: "icon", onclick: () => bus.set({theme: bus.state.theme === "dark" ? "light" : "dark"})});
   const chooser = select("Run", [], name => bus.set({run: name}));
@@ -35,19 +42,21 @@ function render({model, el}) {
     h("dl", {}, ...KEYS.flatMap(([keys, what]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what)])),
     h("button", {type: "button", class: "plain", onclick: () => help.close()}, "Close"));
   const ask = h("button", {type: "button", class: "icon", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => help.showModal()}, "?");
-  const saved = () => JSON.stringify({version: JSON.parse(model.state).version, ...bus.state}, null, 1);
+  const saved = () => JSON.stringify({version, ...bus.state}, null, 1);
   const chain = () => lineIcon("M7 9.5a3 3 0 0 0 4.3.2l2.2-2.2a3 3 0 0 0-4.2-4.2L8 4.5M9 6.5a3 3 0 0 0-4.3-.2L2.5 8.5a3 3 0 0 0 4.2 4.2L8 11.5");
-  const link = h("button", {type: "button", class: "icon", "aria-label": "Copy the address of this view", title: "Copy the address of this view; with Shift: save it as a file for devexplore explore --select",
+  const link = h("button", {type: "button", class: "icon", "aria-label": `Copy the ${inside ? "Python" : "address"} of this view`,
+    title: `Copy the ${inside ? "Python that opens" : "address of"} this view; with Shift: save it as a file for devexplore explore --select`,
     onclick: async event => {
       if (event.shiftKey) { download(new Blob([saved()], {type: "application/json"}), "devexplore-view.json"); return; }
-      try { await toClipboard(location.href); link.textContent = "✓"; } catch { link.textContent = "×"; }
+      const words = inside ? `dx.explore(run, select=${JSON.stringify(model.query || "?")})` : location.href;
+      try { await toClipboard(words); link.textContent = "✓"; } catch { link.textContent = "×"; }
       setTimeout(() => link.replaceChildren(chain()), 1200);
     }}, chain());
   const back = h("button", {type: "button", class: "icon", "aria-label": "Take back", title: "Take back (Ctrl z)", onclick: () => bus.takeBack()}, "↶");
   const again = h("button", {type: "button", class: "icon", "aria-label": "Do again", title: "Do again (Ctrl Shift z)", onclick: () => bus.takeBack(false)}, "↷");
   bus.told = () => { back.disabled = !bus.done.length; again.disabled = !bus.undone.length; };
   bus.told();
-  const news = buildNews(), opener = buildOpener(model, bus);
+  const news = buildNews(bus), opener = buildOpener(model, bus, inside ? el : document);
   const player = buildPlayer(bus);
   const ALWAYS = ["timeline", "trajectory"];
   const places = ALWAYS.map(name => h("div", {class: `place ${name}`}, model.get_child(name)));
@@ -89,32 +98,20 @@ function render({model, el}) {
     for (const node of places) node.hidden = Boolean(place) && !node.classList.contains(place);
     if (panels.has(large) && large !== open()) bus.set({tab: large}, "itself");
   };
-  const root = h("div", {class: "theme page"},
+  const root = h("div", {class: `theme page ${inside ? "inside" : ""}`},
     h("div", {}, h("header", {class: "top"}, h("h1", {}, "devexplore"), chooser, opener.button, description, news.activity, link, back, again, theme, ask), news.banner),
     player.node, main, help, opener.dialog);
   el.replaceChildren(root);
 
-  // Browser → Python: at once when quiet, else every SEND_EVERY_MS the latest values.
-  let waiting = {}, timer = 0, sent = 0;
-  const send = () => {
-    timer = 0;
-    sent = performance.now();
-    model.send_msg(waiting);
-    waiting = {};
-  };
+  const begin = buildBridge(model, bus, ({title, text}) => { description.textContent = `${title}: ${text}`; });
   const stop = bus.subscribe(changed => {
-    for (const [key, origin] of changed) if (origin !== "server") waiting[key] = bus.state[key];
-    if (Object.keys(waiting).length && !timer) timer = setTimeout(send, Math.max(0, sent + SEND_EVERY_MS - performance.now()));
     if (changed.has("theme")) dress();
     if (changed.has("shared")) introduce();
     if (changed.has("tab") || changed.has("maximised")) arrange();
     if (changed.has("columns") || changed.has("rows")) divide();
-    if (changed.has("run")) { chooser.value = bus.state.run; bus.forget(); }
+    if (changed.has("run")) chooser.value = bus.state.run;
     if (bus.ready) player.show(changed);
   });
-  // Python → browser
-  const hear = patch => { if (!("answer" in patch)) bus.set(patch, "server"); };
-  model.on("msg:custom", hear);
 
   const dress = () => {
     const dark = bus.state.theme === "dark";
@@ -122,29 +119,21 @@ function render({model, el}) {
     theme.textContent = dark ? "☀" : "☾";
     theme.title = dark ? "Light theme (t)" : "Dark theme (t)";
     theme.setAttribute("aria-label", dark ? "Light theme" : "Dark theme");
-    document.body.style.background = getComputedStyle(root).getPropertyValue("--page");
+    if (!inside) document.body.style.background = getComputedStyle(root).getPropertyValue("--page");
   };
 
   const introduce = () => {
     const {runs, description: words} = bus.shared;
-    document.title = `${bus.state.run} · devexplore`;
+    if (!inside) document.title = `${bus.state.run} · devexplore`;
     chooser.fill(runs.map(run => [run.name, run.label]), bus.state.run);
     description.textContent = words;
     description.title = words;
   };
 
-  const readPayload = () => {
-    const payload = JSON.parse(model.payload);
-    if (payload.message) { description.textContent = `${payload.message.title}: ${payload.message.text}`; return; }
-    payload.loss.step = decode(payload.loss.step);
-    payload.loss.value = decode(payload.loss.value);
-    bus.share(payload);
-  };
-  model.on("payload", readPayload);
   const readNews = () => { if (model.news) news.show(JSON.parse(model.news)); };
   model.on("news", readNews);
-  watchServer(news.server);
-  model.on("query", () => history.replaceState(null, "", location.pathname + model.query));
+  watchServer(bus, inside);
+  model.on("query", () => { if (!inside && window === window.top) history.replaceState(null, "", location.pathname + model.query); });
 
   const onKey = event => {
     const node = event.composedPath()[0];
@@ -169,17 +158,20 @@ function render({model, el}) {
     else if (event.key === "Escape") bus.set(bus.state.maximised ? {maximised: ""} : bus.state.token >= 0 ? {token: -1} : {pinned: -1});
     else return;
     event.preventDefault();
+    if (inside) event.stopPropagation();
   };
-  document.addEventListener("keydown", onKey);
-  model.on("remove", () => { document.removeEventListener("keydown", onKey); stop(); player.remove(); });
+  // In a notebook the keys are ours while the focus is within.
+  const keyed = inside ? root : document;
+  keyed.addEventListener("keydown", onKey);
+  if (inside) {
+    root.tabIndex = -1;
+    root.addEventListener("pointerdown", () => setTimeout(() => { if (!root.matches(":focus-within")) root.focus({preventScroll: true}); }));
+  }
+  model.on("remove", () => { keyed.removeEventListener("keydown", onKey); stop(); player.remove(); });
 
-  // What Python knows already is not sent back. Without a chosen theme Python draws the light one: tell it of dark.
-  const chosen = start.theme || "light";
-  bus.set({...start, theme: chosen}, "server");
-  bus.flush();
+  dress();
+  begin();
   arrange();
-  if (!start.theme && matchMedia("(prefers-color-scheme: dark)").matches) bus.set({theme: "dark"}, "itself");
-  readPayload();
   readNews();
 }
 

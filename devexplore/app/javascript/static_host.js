@@ -3,15 +3,6 @@
 
 const SAID_MS = 7000, REST_MS = 400;
 
-class StillModel {
-  listeners = new Map();
-  constructor(attributes) { Object.assign(this, attributes); }
-  on(name, listener) { this.listeners.set(name, [...(this.listeners.get(name) ?? []), listener]); }
-  tell(name, message) { for (const listener of this.listeners.get(name) ?? []) listener(message); }
-  set(name, value) { this[name] = value; this.tell(name); }
-  send_msg() {}
-}
-
 // The Selection as the part of the address behind #, as in the served page's address; only what differs from `base`.
 function writeHash(state, base) {
   const spelled = value => typeof value === "boolean" ? (value ? "on" : "off") : String(value);
@@ -57,7 +48,7 @@ function openReport(report, viewers, root) {
   };
 
   const {state: start} = heldOf(readHash(location.hash, report.state, choices), report.state);
-  if (!start.theme) start.theme = report.frames.dark && matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : report.theme;
+  if (!start.theme) start.theme = report.frames.dark && prefersDark() ? "dark" : report.theme;
   const base = {...report.state, theme: start.theme};  // the view that an address without # opens
   const models = {}, filled = new Map();
   const fill = state => {
@@ -75,12 +66,7 @@ function openReport(report, viewers, root) {
 
   bus.holds = patch => !heldOf({...bus.state, ...patch}, bus.state).lacking.length;
 
-  const mount = (name, model) => {
-    const node = h("div"), el = h("div");
-    node.attachShadow({mode: "open"}).append(...report.sheets[name].map(at => h("style", {}, values[at])), el);
-    viewers[name].render({model, el});
-    return node;
-  };
+  const mount = (name, model) => mountPart(viewers[name], model, report.sheets[name].map(at => values[at]));
 
   // Answers that were kept, in Python's stead.
   const kept = new Map();
@@ -89,7 +75,7 @@ function openReport(report, viewers, root) {
   for (const [name, {answers}] of Object.entries(panes)) for (const [question, about, at] of answers) kept.set(asked(name, question, about), at);
   const paneModel = name => {
     const {title, always, limit} = panes[name];
-    const model = new StillModel({payload: "", progress: "", bus: report.bus, pane: name, title, tabbed: !always, limit});
+    const model = new PartModel({payload: "", progress: "", bus: report.bus, pane: name, title, tabbed: !always, limit});
     model.holds = question => kept.has(asked(name, question, {}));
     model.send_msg = ({number, question, values: about}) => {
       const at = kept.get(asked(name, question, about));
@@ -128,7 +114,7 @@ function openReport(report, viewers, root) {
   });
 
   const frame = theme => JSON.stringify(whole(report.frames[theme]));
-  const shell = new StillModel({payload: frame(start.theme), state: JSON.stringify({version: report.version, ...start}),
+  const shell = new PartModel({payload: frame(start.theme), state: JSON.stringify({version: report.version, ...start}),
     tabs: report.tabs, query: "", bus: report.bus, get_child: name => mount(name, paneModel(name))});
   shell.send_msg = ({number, question}) => { if (question) setTimeout(() => shell.tell("msg:custom", {answer: number, value: "null", error: report.refusal})); };
   const page = mount("shell", shell);

@@ -84,7 +84,7 @@ function render({model, el}) {
       stale = false;
       const places = [bus.step, bus.pinned].map(step => step === undefined ? -1 : nearest(follow.step, step));
       const at = Object.fromEntries(["x", "y", "z"].map(axis => [axis, places.map(i => [i < 0 ? null : follow[axis][i]])]));
-      await window.Plotly.restyle(figures[0].plot, at, moving);
+      await drawer().restyle(figures[0].plot, at, moving);
       await new Promise(requestAnimationFrame);
     }
     busy = false;

@@ -1,0 +1,54 @@
+// What a notebook stores of us: it brings the explorer from the kernel, once a page, and opens displays of it.
+// Nothing is fetched from anywhere else.
+
+const shelf = (globalThis.devexploreCode ??= new Map());
+
+async function unpack(buffer) {
+  const bytes = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const url = URL.createObjectURL(new Blob([await new Response(bytes).text()], {type: "text/javascript"}));
+  try { return await import(url); } finally { URL.revokeObjectURL(url); }
+}
+
+// The first kernel that answers brings it for all displays of this version on this page.
+function bring(model, version) {
+  if (!shelf.has(version)) {
+    const held = {};
+    held.code = new Promise((resolve, reject) => Object.assign(held, {resolve, reject}));
+    shelf.set(version, held);
+  }
+  const held = shelf.get(version);
+  if (!held.came) {
+    model.on("msg:custom", (message, buffers) => {
+      if (!message.code || held.came) return;
+      held.came = true;
+      unpack(buffers[0]).then(held.resolve, held.reject);
+    });
+    model.send({want: "code"});
+  }
+  return held.code;
+}
+
+function render({model, el}) {
+  const id = Math.random().toString(36).slice(2);
+  let display = null, gone = false;
+  const hear = message => {
+    if (message.display && message.display !== id) return;
+    if (message.alive && display) model.send({display: id, want: "alive"});
+    else display?.hear(message);
+  };
+  const live = () => { if (model.get("_comm_live") === false || model.comm_live === false) display?.lose(); };
+  model.on("msg:custom", hear);
+  bring(model, model.get("version")).then(code => {
+    if (gone) return;
+    display = code.openDisplay({el, id, view: model.get("view"), height: model.get("tall"), send: message => model.send(message)});
+    model.send({display: id, want: "open"});
+  }, error => { el.textContent = `devexplore cannot be shown here: ${error.message}`; });
+  return () => {
+    gone = true;
+    model.off("msg:custom", hear);
+    display?.close();
+    try { model.send({display: id, want: "close"}); } catch { /* nobody is there any more */ }
+  };
+}
+
+export default {render};
