@@ -107,6 +107,11 @@ class Session:
         """What is being computed for what is drawn; empty once nothing more will come by itself."""
         return {job for jobs in self._awaited.values() for job in jobs}
 
+    @property
+    def settled(self) -> bool:
+        """Whether all is drawn that will be, until something changes."""
+        return self._end_poll is None
+
     def close(self) -> None:
         """Nobody looks any more: let go of the Selection, which may live on, and of the runs' files."""
         if self._end_poll is not None:

@@ -38,7 +38,7 @@ def derived(runs):
 def shown(derived, run, **selection):
     """What the pane is sent once nothing is awaited any more."""
     session = Session(derived, Selection(run=run, tab="forms", **selection))
-    wait_until(lambda: (session.look_at_jobs(), session._poll is None)[1])
+    wait_until(lambda: (session.look_at_jobs(), session.settled)[1])
     return json.loads(session.viewers["forms"].payload)
 
 

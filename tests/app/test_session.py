@@ -83,7 +83,7 @@ def test_forms_are_sought_after_the_trajectory_is_there_and_drawn_when_they_are_
     assert all("forms" in drawn for drawn in layers)
     for _ in PANES:  # one of the panes that are not seen is drawn ahead each time
         session.look_at_jobs()
-    assert session._poll is None
+    assert session.settled
 
 
 def test_without_essential_dynamics_no_forms_are_sought(derived):

@@ -1,0 +1,194 @@
+"""JupyterLab as a user has it: a server and a kernel of its own, driven in headless Chromium cut off from the world."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LONG = 90_000
+CUT_OFF = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+FLAGS = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    CUT_OFF,
+]
+
+# Runs Python in the notebook's own kernel, and gives what it prints.
+EXECUTE = """async code => {
+  const {kernel} = window.jupyterapp.shell.currentWidget.sessionContext.session;
+  const future = kernel.requestExecute({code, store_history: false});
+  let said = "";
+  future.onIOPub = message => {
+    if (message.header.msg_type === "stream") said += message.content.text;
+    if (message.header.msg_type === "error") said += message.content.traceback.join("\\n");
+  };
+  await future.done;
+  return said; }"""
+
+COMMAND = "([name, options]) => window.jupyterapp.commands.execute(name, options).then(() => true)"
+
+
+class Lab:
+    """A running JupyterLab: its address, and the folder it shows."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder = folder / "work"
+        self.folder.mkdir()
+        config = folder / "config"
+        (config / "labconfig").mkdir(parents=True)
+        (config / "labconfig" / "page_config.json").write_text(json.dumps(settings))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        own = {
+            "JUPYTER_CONFIG_DIR": str(config),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "IPYTHONDIR": str(folder / "ipython"),
+        }
+        options = [
+            "--no-browser",
+            "--allow-root",
+            "--expose-app-in-browser",
+            f"--port={port}",
+            f"--ServerApp.root_dir={self.folder}",
+            "--IdentityProvider.token=",
+            "--LabApp.news_url=",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ]
+        self._log = (folder / "log").open("w")
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            env={**os.environ, **own},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        self._wait(folder / "log")
+
+    def _wait(self, log: Path) -> None:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{self.address}/api", timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+    def write(self, name: str, cells: list[str]) -> Path:
+        """A notebook with these cells."""
+        file = self.folder / name
+        written = [
+            {"cell_type": "code", "id": f"c{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": c}
+            for i, c in enumerate(cells)
+        ]
+        spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        held = {"cells": written, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+        file.write_text(json.dumps(held))
+        return file
+
+    def stop(self) -> None:
+        self._server.terminate()
+        try:
+            self._server.wait(20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+        self._log.close()
+
+
+class Notebook:
+    """A notebook open in the browser."""
+
+    def __init__(self, page: Any, lab: Lab, file: Path) -> None:
+        self.page, self.lab, self.file = page, lab, file
+        self.errors: list[str] = []
+        self.outside: list[str] = []
+        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._note(request.url))
+        page.on("websocket", lambda socket: self._note(socket.url))
+        self.open()
+
+    def _note(self, url: str) -> None:
+        host = url.split("//", 1)[-1].split("/")[0].split(":")[0]
+        if not url.startswith(("data:", "blob:")) and host not in ("127.0.0.1", "localhost"):
+            self.outside.append(url)
+
+    def open(self) -> None:
+        """Load the page anew; the kernel lives on."""
+        self.page.goto(f"{self.lab.address}/lab/tree/{self.file.name}?reset")
+        self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=LONG)
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.ready")
+        self.page.locator(".jp-CodeCell").first.wait_for(timeout=LONG)
+        self.command("application:toggle-left-area")
+
+    def command(self, name: str, **options: Any) -> None:
+        self.page.evaluate(COMMAND, [name, options])
+
+    def run_all(self) -> None:
+        self.command("notebook:run-all-cells")
+
+    def python(self, code: str) -> str:
+        """What this prints in the notebook's kernel."""
+        return self.page.evaluate(EXECUTE, code).strip()
+
+    def until(self, code: str, wanted: str) -> None:
+        """Wait until the kernel's Python gives this."""
+        seen = ""
+        for _ in range(120):
+            seen = self.python(f"print({code})")
+            if seen == wanted:
+                return
+            self.page.wait_for_timeout(250)
+        assert seen == wanted, f"{code} is {seen}"
+
+    def saved(self) -> dict[str, Any]:
+        """The notebook's file, saved now."""
+        self.command("docmanager:save")
+        self.page.wait_for_timeout(500)
+        return json.loads(self.file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    started = Lab(tmp_path_factory.mktemp("lab"), {})
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def notebook(browser: Any, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., Notebook]]:
+    """Opens a notebook of these cells; its kernel ends with the test."""
+    opened: list[Notebook] = []
+
+    def open_notebook(*cells: str, inside: Lab = lab) -> Notebook:
+        file = inside.write(f"{request.node.name[:40]}.ipynb".replace("[", "_").replace("]", ""), list(cells))
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.set_default_timeout(LONG)
+        opened.append(Notebook(page, inside, file))
+        return opened[-1]
+
+    yield open_notebook
+    for one in opened:
+        one.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        one.page.close()
