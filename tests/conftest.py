@@ -57,6 +57,13 @@ SHORT_CHAINS = {
     "batch_size": 8,
 }
 
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost, EXCLUDE 127.0.0.1",
+]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_annotations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -76,6 +83,17 @@ def chromium_path() -> str:
             pytest.fail(words)
         pytest.skip(words)
     return path
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Any]:
+    """Headless Chromium in which every name but this machine's leads nowhere."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

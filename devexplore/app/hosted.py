@@ -43,7 +43,7 @@ class Hosted(anywidget.AnyWidget):
         only: str | None = None,
         view: str = "",
     ) -> None:
-        layout = ipywidgets.Layout(width="100%", min_width="240px", margin="2px")
+        layout = ipywidgets.Layout(width="100%", min_width="240px", margin="2px 0")
         super().__init__(version=notebook_code().version, view=view, tall=f"{height}px", layout=layout)
         self._served, self._selection, self._home, self._only = served, selection, home, only
         self._displays: dict[str, Display] = {}

@@ -1,7 +1,6 @@
 """Keeps two Selections alike that live in different threads: the user's own, and one display's."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Set
 
 import param
 
@@ -12,22 +11,23 @@ from devexplore.app.selection import Selection
 def link(one: Selection, place: Place, other: Selection, other_place: Place) -> Act:
     """Each follows the other from now on, in its own thread; call what is given back to end it.
 
-    A change is not sent back to where it comes from: fast changes on both sides would chase each other.
+    What arrives is not sent back, and is taken as it is when it arrives: fast changes on both sides neither
+    chase each other nor cross. What follows from it on one side (another run has other steps) is sent.
     """
-    arriving: set[int] = set()
+    arriving: dict[int, Set[str]] = {}
 
     def follow(here: Selection, there: Selection, home: Place) -> Callable[[], None]:
-        def arrive(patch: dict[str, Any]) -> None:
-            arriving.add(id(there))
+        def arrive(names: Set[str]) -> None:
+            arriving[id(there)] = names
             try:
-                there.apply(patch)
+                there.apply({name: getattr(here, name) for name in names})
             finally:
-                arriving.discard(id(there))
+                arriving[id(there)] = frozenset()
 
         def changed(*events: param.parameterized.Event) -> None:
-            if id(here) not in arriving:
-                patch = {event.name: event.new for event in events}
-                home.soon(lambda: arrive(patch))
+            names = {event.name for event in events} - arriving.get(id(here), frozenset())
+            if names:
+                home.soon(lambda: arrive(names))
 
         watcher = here.param.watch(changed, list(here.state()))
         return lambda: here.param.unwatch(watcher)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
@@ -52,8 +54,18 @@ def serve_view(view: View) -> str:
         if _RUNNING is None:
             port = free_port(0)
             _RUNNING = (port, listen(_session, port, threaded=True))
+            _wait_for(port)
         _VIEWS[view.id] = view
         return f"http://{ADDRESS}:{_RUNNING[0]}/?view={view.id}"
+
+
+def _wait_for(port: int) -> None:
+    """The thread has begun; a browser that asks before it listens would be told that nobody is there."""
+    for _ in range(200):
+        with socket.socket() as trial:
+            if trial.connect_ex((ADDRESS, port)) == 0:
+                return
+        time.sleep(0.05)
 
 
 def stop_serving(view: View) -> None:

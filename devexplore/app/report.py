@@ -8,7 +8,7 @@ from pathlib import Path
 
 import devexplore
 from devexplore.app.bundle import plotly_js, self_contained, viewers_js
-from devexplore.app.derived import Progress
+from devexplore.app.job import Progress
 from devexplore.app.panes import PANES
 from devexplore.app.recorder import Recorder
 from devexplore.app.selection import Selection

@@ -9,8 +9,9 @@ from uuid import uuid4
 import numpy as np
 
 from devexplore.app.components import Frame, Shell, Single, Viewer
-from devexplore.app.derived import READ_ERRORS, DerivedRun, Job
+from devexplore.app.derived import READ_ERRORS, DerivedRun
 from devexplore.app.describe import describe
+from devexplore.app.job import Job
 from devexplore.app.opening import OPENING
 from devexplore.app.pane import Look, Pane, Waiting, message
 from devexplore.app.panes import ALWAYS, PANES

@@ -51,7 +51,8 @@ class View:
         self._how: How = how
         self._why = why
         self._picture = ""
-        self._shown: list[Any] = []
+        self._shown = False
+        self._times = 0
         self._widget: Hosted | None = None
         if selection.run not in served:
             selection.run = next(iter(served))
@@ -83,7 +84,7 @@ class View:
         if self._widget is None:
             self._widget = Hosted(self.served, self._selection, self.home, self._height, view=self.id)
             self._widget.on_picture = lambda picture: self.home.soon(partial(self._keep_picture, picture))
-            self._widget.on_shown = lambda: self._shown.append(True)
+            self._widget.on_shown = self._show
         return self._widget
 
     @property
@@ -154,12 +155,13 @@ class View:
             link = f'<a href="{self.address}" target="_blank">{self.address}</a>'
             display({"text/html": still + link, "text/plain": repr(self)}, raw=True, display_id=self.id)
             return
-        self._shown.clear()
+        self._shown, self._times = False, self._times + 1
         bundle = self.widget._repr_mimebundle_()
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         display({"text/html": still, "text/plain": repr(self)}, raw=True, display_id=self.id)
-        display(data, raw=True, display_id=f"{self.id}-live")
-        self._expect_front_end()
+        live = f"{self.id}-{self._times}"
+        display(data, raw=True, display_id=live)
+        self._expect_front_end(live)
 
     @property
     def _derived(self) -> DerivedRun:
@@ -177,7 +179,10 @@ class View:
         still = still_card(self.run, self.id, picture)
         update_display({"text/html": still, "text/plain": repr(self)}, raw=True, display_id=self.id)
 
-    def _expect_front_end(self) -> None:
+    def _show(self) -> None:
+        self._shown = True
+
+    def _expect_front_end(self, live: str) -> None:
         """A front end that cannot show the widget does not say so: when none has, the server takes over."""
         left = WAIT_TICKS
 
@@ -188,11 +193,11 @@ class View:
                 stop()
             elif left == 0:
                 stop()
-                self._fall_back()
+                self._fall_back(live)
 
         stop = self.home.every(TICK_MS, look)
 
-    def _fall_back(self) -> None:
+    def _fall_back(self, live: str) -> None:
         from IPython.display import update_display
 
         self._how = "server"
@@ -207,7 +212,7 @@ class View:
         said = f"devexplore: shown by a local server, as {self._why}."
         words = f'<p style="font-size: 12px; opacity: 0.75">{said}</p>'
         still = still_card(self.run, self.id, self._picture)
-        update_display({"text/plain": ""}, raw=True, display_id=f"{self.id}-live")
+        update_display({"text/plain": ""}, raw=True, display_id=live)
         update_display(
             {"text/html": still + words + served, "text/plain": repr(self)}, raw=True, display_id=self.id
         )

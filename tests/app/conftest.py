@@ -208,14 +208,6 @@ def wait_until(true, seconds=60):
         time.sleep(0.05)
 
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost, EXCLUDE 127.0.0.1",
-]
-
-
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     """A language run with everything, a regression run without an LLC, and one with hardly anything."""
@@ -241,16 +233,6 @@ def address(runs):
         time.sleep(0.05)
     yield f"http://127.0.0.1:{port}/"
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def browser(chromium_path):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""JupyterLab as a user has it: a server and a kernel of its own, driven in headless Chromium cut off from the world."""
+"""JupyterLab as a user has it: a server and a kernel of its own, driven in headless Chromium."""
 
 import json
 import os
@@ -14,14 +14,8 @@ from typing import Any
 import pytest
 
 LONG = 90_000
-CUT_OFF = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-FLAGS = [
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    CUT_OFF,
-]
+
+SESSION = "window.jupyterapp?.shell.currentWidget?.sessionContext"
 
 # Runs Python in the notebook's own kernel, and gives what it prints.
 EXECUTE = """async code => {
@@ -89,7 +83,14 @@ class Lab:
         """A notebook with these cells."""
         file = self.folder / name
         written = [
-            {"cell_type": "code", "id": f"c{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": c}
+            {
+                "cell_type": "code",
+                "id": f"c{i}",
+                "metadata": {},
+                "execution_count": None,
+                "outputs": [],
+                "source": c,
+            }
             for i, c in enumerate(cells)
         ]
         spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -127,7 +128,9 @@ class Notebook:
     def open(self) -> None:
         """Load the page anew; the kernel lives on."""
         self.page.goto(f"{self.lab.address}/lab/tree/{self.file.name}?reset")
-        self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=LONG)
+        self.page.wait_for_function(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext", timeout=LONG
+        )
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.ready")
         self.page.locator(".jp-CodeCell").first.wait_for(timeout=LONG)
         self.command("application:toggle-left-area")
@@ -167,13 +170,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium_path: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=chromium_path, args=FLAGS)
-        yield chromium
-        chromium.close()
+def lab_without_widgets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Where the kernel has anywidget, and the front end has not."""
+    started = Lab(tmp_path_factory.mktemp("bare"), {"disabledExtensions": {"anywidget": True}})
+    yield started
+    started.stop()
 
 
 @pytest.fixture
@@ -189,6 +190,8 @@ def notebook(browser: Any, lab: Lab, request: pytest.FixtureRequest) -> Iterator
         return opened[-1]
 
     yield open_notebook
-    for one in opened:
+    for i, one in enumerate(opened):
+        if os.environ.get("DEVEXPLORE_SCREENSHOTS"):
+            one.page.screenshot(path=f"{os.environ['DEVEXPLORE_SCREENSHOTS']}/{request.node.name}-{i}.png")
         one.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         one.page.close()

@@ -36,8 +36,10 @@ function render({model, el}) {
     if (message.alive && display) model.send({display: id, want: "alive"});
     else display?.hear(message);
   };
-  const live = () => { if (model.get("_comm_live") === false || model.comm_live === false) display?.lose(); };
+  const lose = () => display?.lose();  // the kernel is gone: a new one knows nothing of us
   model.on("msg:custom", hear);
+  model.on("comm_live_update", lose);
+  model.on("comm:close", lose);
   bring(model, model.get("version")).then(code => {
     if (gone) return;
     display = code.openDisplay({el, id, view: model.get("view"), height: model.get("tall"), send: message => model.send(message)});
@@ -46,6 +48,8 @@ function render({model, el}) {
   return () => {
     gone = true;
     model.off("msg:custom", hear);
+    model.off("comm_live_update", lose);
+    model.off("comm:close", lose);
     display?.close();
     try { model.send({display: id, want: "close"}); } catch { /* nobody is there any more */ }
   };

@@ -6,8 +6,7 @@ const REST_MS = 1500, PICTURE_WIDTH = 1200, PICTURE_BYTES = 300_000;
 function openDisplay({el, viewers, sheets, send, id, view, height}) {
   const models = new Map();
   let bus = null, parts = {}, pictured = "", timer = 0, hider = null;
-  // The front end's own keys rest while ours have the focus (JupyterLab asks for this attribute).
-  const place = h("div", {style: `height: ${height}; width: 100%;`, "data-lm-suppress-shortcuts": "true", class: "devexplore-display"});
+  const place = h("div", {style: `height: ${height}; width: 100%;`, class: "devexplore-display"});
   el.append(place);
 
   const mount = name => {
@@ -24,7 +23,9 @@ function openDisplay({el, viewers, sheets, send, id, view, height}) {
     parts = told.parts;
     bus = openBus(told.bus);
     bus.gone = {who: "The kernel has ended or was restarted", then: "Run the cell again"};
-    place.replaceChildren(mount(told.frame));
+    const frame = mount(told.frame);
+    frame.dataset.lmSuppressShortcuts = "true";  // JupyterLab's own keys rest while the focus is here
+    place.replaceChildren(frame);
     // The picture left in the notebook rests while the explorer is alive.
     hider = h("style", {}, `.devexplore-still[data-view="${view}"] { display: none; }`);
     document.head.append(hider);
