@@ -1,21 +1,28 @@
 """The chains behind an LLC: whether they mixed, and whether λ̂ had settled."""
 
+from collections.abc import Mapping
+
 import xarray as xr
 from plotly.graph_objects import Figure
 
 from devexplore.analysis.chain_readings import chain_readings
 from devexplore.analysis.trust import trust
-from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec
 from devexplore.figures.gather import llc_panel, loaded, staged
-from devexplore.run import Run
 from devexplore.schema import CHAINS, LLC, STEP
+from devexplore.tree_run import Source, run_of
 from devexplore.views.chains_figure import chains_figure
 from devexplore.views.style import ThemeName
+from devexplore.views.visuals import How, Visuals
 
 
 def chains(
-    run: Run, step: int | None = None, *, stages: xr.Dataset | None = None, theme: ThemeName = "light"
+    source: Source,
+    step: int | None = None,
+    *,
+    stages: xr.Dataset | None = None,
+    theme: ThemeName = "light",
+    visuals: Mapping[str, How] | None = None,
 ) -> Figure:
     """Every chain's trace at a checkpoint, λ̂ as it came about, and the verdict, over the LLC of all training.
 
@@ -25,13 +32,16 @@ def chains(
     forgot what w* learned.
 
     Args:
+        source: a run, a DataTree of one, or its chains alone (``run.dataset("chains")``).
         step: a checkpoint with chains or an LLC; None: the last.
         stages: of ``dx.find_stages`` (None: the run's).
+        visuals: layers and how they are drawn (``dx.figures.LAYERS["chains"]``).
 
     Raises ``NotMeasured`` for a run without LLC, ``InvalidSpec`` for a step that was not measured. An LLC
     without its chains (imported, published) is drawn alone, and that is said.
     """
-    require_run(run)
+    look = Visuals("chains", visuals)
+    run = run_of(source)
     if not run.has(CHAINS):
         run.dataset(LLC)  # raises, naming the command
     llc = loaded(run, LLC)
@@ -45,6 +55,7 @@ def chains(
             f"step: {run.name} has no chains at {at!r}; the nearest are {', '.join(f'{n:,}' for n in near)}"
         )
     title = f"Chains of {run.name} at step {at:,}"
-    return chains_figure(
-        readings, at, llc_panel(run, found.theme), found.marks, found.last_step, found.theme, title
+    llc_over_training = llc_panel(run, found.theme)
+    return look.applied(
+        chains_figure(readings, at, llc_over_training, found.marks, found.last_step, found.theme, title, look)
     )

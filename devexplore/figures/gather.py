@@ -9,17 +9,18 @@ from devexplore.analysis.dynamics import essential_dynamics
 from devexplore.analysis.forms import find_forms
 from devexplore.analysis.stages import find_stages
 from devexplore.analysis.trust import trust
-from devexplore.arguments import require_run
 from devexplore.errors import CheckpointNotFound, InvalidSpec, MissingText, NotMeasured
 from devexplore.measure.pipeline import ensure_outputs
 from devexplore.run import Run
-from devexplore.schema import CHECKPOINTS, LLC, LOSSES, METRICS, STEP
+from devexplore.schema import CHAINS, CHECKPOINTS, LLC, LOSSES, METRICS, STEP
+from devexplore.tree_run import TreeRun
 from devexplore.views.llc_row import llc_caption, llc_row
 from devexplore.views.panels import Panel, row_panel
 from devexplore.views.rows import loss_caption, loss_row
 from devexplore.views.stages import StageMark, stage_marks
 from devexplore.views.style import THEMES, Theme, ThemeName
 from devexplore.views.trajectory import COMPONENTS
+from devexplore.views.visuals import Visuals, layered
 
 LACKING: Final = (NotMeasured, CheckpointNotFound, MissingText, InvalidSpec)
 """What a run can lack without being broken; its message is drawn in the place of what it stands for."""
@@ -38,16 +39,25 @@ class Staged(NamedTuple):
     @property
     def said(self) -> str:
         """Where the stages come from, in words."""
-        if self.stages is None:
-            return "no stages: neither LLC nor losses are measured"
-        note = self.stages.attrs.get("note", "")
-        return f"Stages: {note}." if note else ""
+        return "no stages: neither LLC nor losses are measured" if self.stages is None else told(self.stages)
 
-    @property
-    def said_of_lines(self) -> str:
+    def said_of_lines(self, visuals: Visuals) -> str:
         """The same, for a figure that draws the boundaries as lines: with what their strokes mean."""
-        strokes = "Dashed: by hand; dotted: on the curve." if any(mark.own for mark in self.marks) else ""
-        return f"{self.said} {strokes}".strip()
+        return words_of_lines(self.said, self.marks, visuals)
+
+
+def told(stages: xr.Dataset) -> str:
+    """Where these stages come from, in words."""
+    note = stages.attrs.get("note", "")
+    return f"Stages: {note}." if note else ""
+
+
+def words_of_lines(said: str, marks: list[StageMark], visuals: Visuals) -> str:
+    """What is said of stages and of the strokes of their boundaries, as far as they are drawn."""
+    strokes = "Dashed: by hand; dotted: on the curve." if any(mark.own for mark in marks) else ""
+    return visuals.said(
+        said if visuals.draws_any("band", "boundary", "table", "stage") else "", ("boundary", strokes)
+    )
 
 
 def theme_of(name: str) -> Theme:
@@ -62,12 +72,11 @@ def staged(run: Run, stages: xr.Dataset | None, theme: ThemeName) -> Staged:
 
     Raises ``NotMeasured`` where nothing at all is measured over steps.
     """
-    require_run(run)
     chosen = theme_of(theme)
-    held = [group for group in (LOSSES, LLC, METRICS, CHECKPOINTS) if run.has(group)]
+    held = [group for group in (LOSSES, LLC, METRICS, CHECKPOINTS, CHAINS) if run.has(group)]
     if not held:
         raise NotMeasured(f"{run.name}: nothing is measured over training steps; {run.remedy('losses,llc')}")
-    if stages is None and set(held) != {METRICS}:
+    if stages is None and not set(held) <= {METRICS, CHAINS}:
         try:
             stages = find_stages(run)
         except NotMeasured:
@@ -83,7 +92,6 @@ def loaded(run: Run, group: str) -> xr.Dataset | None:
 
 def metrics_of(run: Run, *names: str) -> xr.Dataset:
     """The metrics, loaded. Raises ``NotMeasured`` where there are none, or these are not among them."""
-    require_run(run)
     metrics = run.dataset(METRICS).load()
     lacking = [name for name in names if name not in metrics]
     if lacking:
@@ -97,13 +105,20 @@ def metrics_of(run: Run, *names: str) -> xr.Dataset:
 def loss_panel(run: Run, theme: Theme) -> Panel:
     """The loss over training, or why it cannot be shown."""
     row = loss_row(loaded(run, LOSSES), loaded(run, CHECKPOINTS), theme)
-    return Panel("loss", "", message=f"no losses; {run.remedy('losses')}") if row is None else row_panel(row)
+    if row is None:
+        return Panel("loss", "", message=f"no losses; {run.remedy('losses')}")
+    return layered(row_panel(row), "loss", train_loss="train_loss")
 
 
-def curves_caption(run: Run) -> str:
+def loss_words(run: Run, visuals: Visuals) -> str:
+    """What the second line of ``loss_panel`` is, where there is one and it is drawn."""
+    both = visuals.draws("loss") and visuals.draws("train_loss")
+    return loss_caption(loaded(run, LOSSES), loaded(run, CHECKPOINTS)) if both else ""
+
+
+def curves_caption(run: Run, visuals: Visuals) -> str:
     """What the lines and marks of ``loss_panel`` and ``llc_panel`` mean."""
-    words = (loss_caption(loaded(run, LOSSES), loaded(run, CHECKPOINTS)), llc_caption(loaded(run, LLC)))
-    return " ".join(filter(None, words))
+    return visuals.said(loss_words(run, visuals), ("llc", llc_caption(loaded(run, LLC))))
 
 
 def llc_panel(run: Run, theme: Theme) -> Panel:
@@ -111,18 +126,22 @@ def llc_panel(run: Run, theme: Theme) -> Panel:
     llc = loaded(run, LLC)
     if llc is None:
         return Panel("LLC", "", message=f"no LLC; {run.remedy('llc')}")
-    return row_panel(llc_row(llc, trust(llc), theme))
+    return layered(row_panel(llc_row(llc, trust(llc), theme)), "llc")
 
 
 def dynamics_of(run: Run, dynamics: xr.Dataset | None) -> tuple[xr.Dataset | None, str]:
     """Essential dynamics (given, or computed now; outputs are kept), or None and why not."""
-    require_run(run)
     if dynamics is None:
         try:
-            output = ensure_outputs(run)
-            dynamics = essential_dynamics(run, kind=output.attrs.get("kind"))
+            kind = None if isinstance(run, TreeRun) else ensure_outputs(run).attrs.get("kind")
+            dynamics = essential_dynamics(run, kind=kind)
         except LACKING as error:
             return None, str(error)
+    return drawable(dynamics)
+
+
+def drawable(dynamics: xr.Dataset) -> tuple[xr.Dataset | None, str]:
+    """Essential dynamics of enough components to be drawn, or None and why not."""
     if dynamics.sizes["component"] < len(COMPONENTS):
         return None, f"{dynamics.sizes[STEP]} checkpoints are too few for {len(COMPONENTS)} components"
     return dynamics, ""

@@ -1,5 +1,6 @@
 """Token by token: what each stage taught (figure 4), rankings, groups by when learned, one history."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,13 +11,13 @@ from devexplore.analysis.labelled_losses import PLACE, labelled_losses
 from devexplore.analysis.learning_groups import when_learned
 from devexplore.analysis.token_rankings import By, most_changed
 from devexplore.analysis.tokens import change_between, loss_change, loss_history
-from devexplore.arguments import require_run
 from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.figures.gather import loaded, staged
 from devexplore.geometry import nearest_in_log_time
 from devexplore.run import Run
 from devexplore.schema import LOSSES, PROBE, STEP
+from devexplore.tree_run import Source, run_of
 from devexplore.views.learning import learning_figure
 from devexplore.views.stage_texts import stage_texts
 from devexplore.views.style import ThemeName
@@ -24,18 +25,20 @@ from devexplore.views.token_history import history_figure
 from devexplore.views.token_rankings import ranking_figure
 from devexplore.views.token_words import called
 from devexplore.views.tokens import dimension_name, grid_labels, label_values
+from devexplore.views.visuals import How, Visuals
 
 _FEW_SEQUENCES = 8
 _MANY_CELLS = 64
 
 
 def token_changes(
-    source: Run | xr.Dataset,
+    source: Source,
     sequence: int | None = None,
     *,
-    run: Run | None = None,
+    run: Source | None = None,
     stages: xr.Dataset | None = None,
     theme: ThemeName = "light",
+    visuals: Mapping[str, bool] | None = None,
 ) -> str:
     """The same text once a stage, each token coloured by how the loss of predicting it changed: HTML.
 
@@ -46,16 +49,19 @@ def token_changes(
     change of its own: it is left out and named below.
 
     Args:
-        source: a run, or the losses of your own text (``dx.token_losses``), then with
-        run: the run that they are of.
+        source: a run, a DataTree of one, or losses of single predictions: a run's own
+            (``run.dataset("losses")``), or those of your own text (``dx.token_losses``), these with
+        run: the run that they are of (its stages are shown, and the labels of its probe).
         sequence: which text, from 0 (the note counts from 1); None: the one whose losses changed most over
             all stages together.
-        stages: of ``dx.find_stages`` (None: the run's).
+        stages: of ``dx.find_stages`` (None: the run's; of losses alone, those of their test loss).
+        visuals: "legend" (what the colours mean) and "caption": False or True.
 
     Raises ``NotMeasured`` without token losses, ``InvalidSpec`` for an unknown sequence, without the run, for
     losses of another run where no stages are given, or where no stage has two checkpoints.
     """
-    whose = _whose(source, run, stages)
+    look = Visuals("token_changes", visuals)
+    whose, source = _whose(source, run, stages)
     losses = _token_losses(source).load()
     found = staged(whose, stages, theme)
     steps = np.array([(mark.start, mark.end) for mark in found.marks], dtype=np.float64)
@@ -84,26 +90,29 @@ def token_changes(
     lacking = [mark.name for mark in found.marks if mark not in marks]
     if lacking:
         note += f" Left out, as token losses were measured at one checkpoint alone: {', '.join(lacking)}."
-    return stage_texts(changes, marks, found.theme, note)
+    return stage_texts(changes, marks, found.theme, note, look)
 
 
 def token_rankings(
-    source: Run | xr.Dataset,
+    source: Source,
     stage: str | int,
     *,
     by: "Literal['place'] | By" = "place",
     n: int = 10,
-    run: Run | None = None,
+    run: Source | None = None,
     stages: xr.Dataset | None = None,
     theme: ThemeName = "light",
+    visuals: Mapping[str, How] | None = None,
 ) -> Figure:
     """What one stage improved and worsened most: single predictions, or means over tokens, classes …
 
     ``source`` and ``run``: as for ``token_changes``. ``stage``: its name or number, as in ``dx.find_stages``
     (``stages``; None: the run's). ``by`` and ``n`` as for ``dx.most_changed``, which this draws. Raises as
     that, and ``NotMeasured`` without token losses.
+    ``visuals``: layers and how they are drawn (``dx.figures.LAYERS["token_rankings"]``).
     """
-    whose = _whose(source, run, stages)
+    look = Visuals("token_rankings", visuals)
+    whose, source = _whose(source, run, stages)
     losses = _token_losses(source)
     found = staged(whose, stages, theme)
     if found.stages is None:
@@ -115,72 +124,82 @@ def token_rankings(
         raise InvalidSpec(f"no stage {stage!r} among {', '.join(map(str, found.stages[label].values))}")
     change = loss_change(losses.to_dataset(name="token_loss"), stage=found.stages.isel(stage=int(at[0])))
     rankings = (most_changed(change, n=n, direction=one, by=by) for one in ("improved", "worsened"))
-    return ranking_figure(
+    figure = ranking_figure(
         *rankings,
         theme=found.theme,
         title=f"What {found.marks[at[0]].name} changed most: {_of(source, whose)}",
         said=found.said,
         labels=_labels(losses, whose),
+        visuals=look,
     )
+    return look.applied(figure)
 
 
 def token_groups(
-    source: Run | xr.Dataset,
+    source: Source,
     *,
-    run: Run | None = None,
+    run: Source | None = None,
     stages: xr.Dataset | None = None,
     theme: ThemeName = "light",
+    visuals: Mapping[str, How] | None = None,
 ) -> Figure:
     """Predictions grouped by the stage in which their loss fell half-way: mean losses, and what they are.
 
     Draws ``dx.when_learned``, which says why the curves of these groups must be read with care: they are
     chosen by the very losses that are shown. ``source`` and ``run``: as for ``token_changes``. Raises as
     that, and ``NotMeasured`` without token losses.
+    ``visuals``: layers and how they are drawn (``dx.figures.LAYERS["token_groups"]``).
     """
-    whose = _whose(source, run, stages)
+    look = Visuals("token_groups", visuals)
+    whose, source = _whose(source, run, stages)
     losses = _token_losses(source)  # what lacks is said before stages are sought
     found = staged(whose, stages, theme)
     groups = when_learned(losses.to_dataset(name="token_loss"), found.stages)
     title = f"When predictions are learned: {_of(source, whose)}"
-    return learning_figure(groups, found.marks, found.theme, title, found.said_of_lines)
+    said = found.said_of_lines(look)
+    return look.applied(learning_figure(groups, found.marks, found.theme, title, said, look))
 
 
 def token_history(
-    source: Run | xr.Dataset,
+    source: Source,
     sequence: int,
     position: int,
     *,
-    run: Run | None = None,
+    run: Source | None = None,
     stages: xr.Dataset | None = None,
     theme: ThemeName = "light",
+    visuals: Mapping[str, How] | None = None,
 ) -> Figure:
     """The loss of one prediction over training, smoothed, with the step at which it was half learned.
 
     ``source`` and ``run``: as for ``token_changes``. ``sequence`` and ``position`` count from 0, as in the
     Datasets; the figure shows them from 1. Draws ``dx.loss_history``; raises as that.
+    ``visuals``: layers and how they are drawn (``dx.figures.LAYERS["token_history"]``).
     """
-    whose = _whose(source, run, stages)
+    look = Visuals("token_history", visuals)
+    whose, source = _whose(source, run, stages)
     losses = _token_losses(source)
     found = staged(whose, stages, theme)
     history = loss_history(losses.to_dataset(name="token_loss"), sequence, position)
     title = f"Loss of one prediction: {_of(source, whose)}"
-    return history_figure(
-        history, found.marks, found.theme, title, found.said_of_lines, _labels(losses, whose)
-    )
+    said, labels = found.said_of_lines(look), _labels(losses, whose)
+    return look.applied(history_figure(history, found.marks, found.theme, title, said, labels, look))
 
 
-def _whose(source: Run | xr.Dataset, run: Run | None, stages: xr.Dataset | None) -> Run:
-    """The run whose stages are meant."""
-    whose = run if isinstance(source, xr.Dataset) else source
-    if whose is None:
+def _whose(source: Source, run: Source | None, stages: xr.Dataset | None) -> tuple[Run, Run | xr.Dataset]:
+    """The run whose stages are meant, and the run or the losses that are drawn."""
+    if not isinstance(source, xr.Dataset):
+        source = run_of(source)
+        return source, source
+    if run is None and _own_text(source):
         raise InvalidSpec("whose stages? Give the run that these losses are of, run=run")
-    require_run(whose)
-    theirs = source.attrs.get("run", whose.name) if isinstance(source, xr.Dataset) else whose.name
+    whose = run_of(source if run is None else run)
+    theirs = source.attrs.get("run", whose.name)
     if theirs != whose.name and stages is None:
         raise InvalidSpec(
             f"these are losses of the run {theirs}, not of {whose.name}; give that one, or stages=…"
         )
-    return whose
+    return whose, source
 
 
 def _of(source: Run | xr.Dataset, whose: Run) -> str:

@@ -1,5 +1,6 @@
 """Stages that theory knows: saddles of a deep linear network, k-gons of superposition (figure 6)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -7,65 +8,87 @@ import xarray as xr
 from plotly.graph_objects import Figure
 
 from devexplore.analysis.saddle_times import saddle_times
-from devexplore.arguments import require_run
 from devexplore.errors import InvalidSpec
-from devexplore.figures.gather import loaded, loss_panel, metrics_of, staged
-from devexplore.run import Run
-from devexplore.schema import CHECKPOINTS, LOSSES
+from devexplore.figures.gather import loss_panel, loss_words, metrics_of, staged
+from devexplore.tree_run import Source, run_of
 from devexplore.views.k_gons import k_gon_sheet
 from devexplore.views.panels import panel_stack
-from devexplore.views.rows import loss_caption
 from devexplore.views.staircase import mode_panel
 from devexplore.views.style import ThemeName
+from devexplore.views.visuals import How, Visuals, layered
 
 _NEAREST: Final = ("represented_features", "silent_corners", "positive_biases", "kgon_loss")
 _OFTEN: Final = 3
+_MARKS: Final = {
+    "measured": "bar, half learned between these steps",
+    "predicted": "diamond, closed form from the start",
+    "predicted_from_checkpoint": "ring, closed form from the checkpoint before the bar",
+}
 
 
-def staircase(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = "light") -> Figure:
+def staircase(
+    source: Source,
+    *,
+    stages: xr.Dataset | None = None,
+    theme: ThemeName = "light",
+    visuals: Mapping[str, How] | None = None,
+) -> Figure:
     """The staircase of a deep linear network: its loss falls a step whenever it learns a mode of its teacher.
 
     The paper's figure 6 (c), computed. Marks on half of each mode: when it is half learned, measured and by
-    the closed form (``dx.saddle_times``, which says where the closed form must be wrong).
+    the closed form (``dx.saddle_times``, which says where the closed form must be wrong). ``source``: a run,
+    or the DataTree of its store. ``visuals``: layers and how they are drawn
+    (``dx.figures.LAYERS["staircase"]``).
 
     Raises ``InvalidSpec`` for runs of other systems, ``NotMeasured`` without the modes.
     """
+    look = Visuals("staircase", visuals)
+    run = run_of(source)
     times = saddle_times(run)
     found = staged(run, stages, theme)
     modes = mode_panel(metrics_of(run, "mode_strength")["mode_strength"], times, found.theme)
-    foot = (
-        "Dotted: the teacher’s singular values. On half of each: bar, half learned between these steps; "
-        "diamond, closed form from the start; ring, closed form from the checkpoint before the bar. "
-        f"{loss_caption(loaded(run, LOSSES), loaded(run, CHECKPOINTS))}"
+    marks = "; ".join(words for layer, words in _MARKS.items() if look.draws(layer))
+    foot = look.said(
+        ("goal", "Dotted: the teacher’s singular values."),
+        f"On half of each: {marks}." if marks else "",
+        loss_words(run, look),
     )
-    return panel_stack(
-        [loss_panel(run, found.theme), modes],
+    figure = panel_stack(
+        [loss_panel(run, found.theme), layered(modes, "modes")],
         found.marks,
         found.last_step,
         found.theme,
         title=f"From saddle to saddle: {run.name}",
-        said=found.said_of_lines,
+        said=found.said_of_lines(look),
         foot=foot,
     )
+    return look.applied(figure)
 
 
-def k_gons(run: Run, *, stages: xr.Dataset | None = None, theme: ThemeName = "light") -> Figure:
+def k_gons(
+    source: Source,
+    *,
+    stages: xr.Dataset | None = None,
+    theme: ThemeName = "light",
+    visuals: Mapping[str, How] | None = None,
+) -> Figure:
     """The features of a toy model of superposition as k-gons along training, over its exact loss.
 
     The paper's figure 6 (d), computed. Dashed levels: the closed-form losses of the k-gons that were the
     nearest at three checkpoints or more. Superscripts as in ``dx.Metrics``: σ+ features without a corner that
-    have a positive bias, φ− corners that never answer.
+    have a positive bias, φ− corners that never answer. ``source``: a run, a DataTree of one, or its metrics.
+    ``visuals``: layers and how they are drawn (``dx.figures.LAYERS["k_gons"]``).
 
     Raises ``InvalidSpec`` for runs of other systems, ``NotMeasured`` without the features.
     """
-    require_run(run)
+    look = Visuals("k_gons", visuals)
+    run = run_of(source)
     if run.system != "superposition":
         raise InvalidSpec(f"{run.name} is a run of {run.system}: only superposition makes k-gons")
     metrics = metrics_of(run, "feature_norm", "feature_angle", "population_loss", *_NEAREST)
     found = staged(run, stages, theme)
-    return k_gon_sheet(
-        metrics, _levels(metrics), found.marks, found.theme, f"k-gons of {run.name}", found.said_of_lines
-    )
+    title, said = f"k-gons of {run.name}", found.said_of_lines(look)
+    return look.applied(k_gon_sheet(metrics, _levels(metrics), found.marks, found.theme, title, said, look))
 
 
 def _levels(metrics: xr.Dataset) -> dict[str, float]:

@@ -76,7 +76,9 @@ class Store:
             for name, member in members:
                 if isinstance(member, zarr.Group) and any(True for _ in member.arrays()):
                     groups[name] = open_group(member, self.path)
-            return xr.DataTree.from_dict(groups)
+            tree = xr.DataTree.from_dict(groups)
+            tree.encoding = {"source": os.fspath(self.path)}  # as xarray says where a tree comes from
+            return tree
         except (*DECODING_ERRORS, KeyError) as error:
             self._raise_damage(error)
             if isinstance(error, FileNotFoundError):

@@ -12,6 +12,9 @@ from devexplore.views.row_chart import interval_bars, listed, row_sheet, write_b
 from devexplore.views.rows import strip_label
 from devexplore.views.stages import StageMark
 from devexplore.views.style import Theme
+from devexplore.views.visuals import Visuals
+
+_ON: Final = {True: ", on their 90 % intervals", False: ""}
 
 _KINDS: Final = {"maximum": "triangle-up", "minimum": "triangle-down", "plateau": "square"}
 
@@ -23,6 +26,7 @@ def agreement_chart(
     title: str = "",
     said: str = "",
     called: Mapping[str, str] | None = None,
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """Boundaries of ``agreement``: a row a curve that has any, each boundary a mark on its 90 % interval.
 
@@ -37,10 +41,16 @@ def agreement_chart(
     names = [name for name in every if name in seen] or every
     first = names[0]
     beside = {name: _shared(found, first, name) for name in names[1:]}
+    look = visuals or Visuals("agreement")
     below = [
-        f"▲ maximum, ▼ minimum, ■ plateau, on their 90 % intervals. Right: share of the boundaries of "
-        f"{label[first]} that this one sees too (what intervals laid at random would share), and the "
-        "probability p that they share so many or more.",
+        look.said(
+            ("critical_points", f"▲ maximum, ▼ minimum, ■ plateau{_ON[look.draws('intervals')]}."),
+            (
+                "numbers",
+                f"Right: share of the boundaries of {label[first]} that this one sees too (what intervals "
+                "laid at random would share), and the probability p that they share so many or more.",
+            ),
+        ),
         listed("Without any boundary", [label[name] for name in every if name not in names]),
         *(f"{label[name]}: {why}" for name, why in without.items()),
     ]
@@ -73,7 +83,7 @@ def agreement_chart(
                 text=words,
                 hovertemplate="%{text}<extra></extra>",
                 name=name,
-                meta={"layer": "boundaries"},
+                meta={"layer": "critical_points"},
             )
         )
     for name, text in beside.items():

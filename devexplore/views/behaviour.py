@@ -38,6 +38,7 @@ def metric_grid(
     figure.update_layout(width=None, height=None, dragmode=False, paper_bgcolor="rgba(0,0,0,0)")
     figure.update_xaxes(title=None, fixedrange=True)
     figure.update_yaxes(nticks=4)
+    figure.update_annotations(name=None)  # layers are of the figures that are drawn once
     return figure
 
 

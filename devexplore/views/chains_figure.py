@@ -21,9 +21,10 @@ from devexplore.views.chains import (
 from devexplore.views.llc_row import settings
 from devexplore.views.markup import plain
 from devexplore.views.panels import Panel, draw_panel
-from devexplore.views.sheet import Box, foot, foot_height, place, reference, sheet, write
+from devexplore.views.sheet import Box, foot, foot_height, place, sheet, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
+from devexplore.views.visuals import Visuals
 
 _TRACES: Final = Box(66, 92, 560, 250)
 _RUNNING: Final = Box(716, 92, 330, 250)
@@ -39,6 +40,7 @@ def chains_figure(
     last_step: float,
     theme: Theme,
     title: str = "",
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """The checkpoint ``step`` of ``analysis.chain_readings``; ``llc`` is the LLC over training, drawn below.
 
@@ -47,7 +49,7 @@ def chains_figure(
     chain's own at the end. Without chains both say so.
     """
     at = thinned(readings)[0].sel(step=step) if "excess" in readings else readings.sel(step=step)
-    words = chains_words(readings, at)
+    words = chains_words(readings, at, (visuals or Visuals("chains")).draws("chain"))
     figure = sheet(_HEIGHT + foot_height(words), theme, title, numbers_of(at))
     if "excess" in at and np.isfinite(at["excess"].values).any():
         _traces(figure, at, theme)
@@ -82,11 +84,11 @@ def numbers_of(at: xr.Dataset) -> str:
     return " · ".join(parts)
 
 
-def chains_words(readings: xr.Dataset, at: xr.Dataset) -> str:
-    """The verdict, and what the figure does not show."""
+def chains_words(readings: xr.Dataset, at: xr.Dataset, traces: bool = True) -> str:
+    """The verdict, and what the figure does not show; ``traces``: whether it shows those of the chains."""
     verdict = plain(verdict_of(at))
     words = [f"{verdict[0].upper()}{verdict[1:]}."]
-    if "excess" in readings:
+    if "excess" in readings and traces:
         every = thinned(readings)[1]
         skipped = burn_in(readings)
         words += [
@@ -110,14 +112,14 @@ def _traces(figure: go.Figure, at: xr.Dataset, theme: Theme) -> None:
                 hovertemplate=f"chain {chain + 1}, update %{{x:,.0f}}<br>%{{y:.4g}} {unit}<extra></extra>",
             )
         )  # fmt: skip
-    _level(figure, 1, 0.0, "solid", theme)
+    _level(figure, 0.0, "solid", "zero", theme)
     if limits[0] <= trivial <= limits[1]:
-        _level(figure, 1, trivial, "dash", theme)
+        _level(figure, trivial, "dash", "trivial", theme)
     if np.isfinite(trivial):
         outside = trivial > limits[1] or trivial < limits[0]
         arrow = (" ↑" if trivial > limits[1] else " ↓") if outside else " (dashed)"
         write(figure, f"{plain(trivial_name(at))}: {trivial:+.3g}{arrow}", _TRACES.left + _TRACES.width, 72,
-            theme.muted, xanchor="right")  # fmt: skip
+            theme.muted, xanchor="right", name="trivial")  # fmt: skip
 
 
 def _running(figure: go.Figure, at: xr.Dataset, theme: Theme) -> None:
@@ -129,7 +131,7 @@ def _running(figure: go.Figure, at: xr.Dataset, theme: Theme) -> None:
         x=np.concatenate([x[known], x[known][::-1]]),
         y=np.concatenate([(mean + error)[known], (mean - error)[known][::-1]]),
         mode="lines", fill="toself", fillcolor=theme.uncertainty, line={"width": 0}, hoverinfo="skip",
-        name="± SE",
+        name="± SE", meta={"layer": "errors"},
     )  # fmt: skip
     line = go.Scatter(
         x=x, y=mean, mode="lines", line={"color": theme.ink, "width": 1.6}, name="λ̂", meta={"layer": "llc"},
@@ -163,11 +165,11 @@ def _axes(
 
 def _title(figure: go.Figure, box: Box, title: str, unit: str, theme: Theme) -> None:
     quiet = f" <span style='color:{theme.muted}'>({unit})</span>" if unit else ""
-    write(figure, f"<b>{title}</b>{quiet}", box.left - 2, 70, theme.ink, 12)
+    write(figure, f"<b>{title}</b>{quiet}", box.left - 2, 70, theme.ink, 12, name="panel_titles")
 
 
-def _level(figure: go.Figure, number: int, y: float, dash: str, theme: Theme) -> None:
+def _level(figure: go.Figure, y: float, dash: str, name: str, theme: Theme) -> None:
     figure.add_shape(
-        type="line", xref=f"{reference('x', number)} domain", yref=reference("y", number),
-        x0=0, x1=1, y0=y, y1=y, line={"color": theme.muted, "width": 1, "dash": dash}, layer="below",
+        type="line", xref="x domain", yref="y", x0=0, x1=1, y0=y, y1=y, name=name, layer="below",
+        line={"color": theme.muted, "width": 1, "dash": dash},
     )  # fmt: skip

@@ -6,13 +6,14 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from devexplore.views.axes import shorten
-from devexplore.views.form_marks import key as form_key
 from devexplore.views.markup import plain
 from devexplore.views.panels import Panel, draw_panel, panel_stack
 from devexplore.views.sheet import WIDTH, Box, foot, foot_height, inset, sheet, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import TYPE_WORDS, Theme
-from devexplore.views.trajectory import caption, plane, plane_names, vertex_key
+from devexplore.views.trajectory import caption, layer_keys, plane, plane_names, vertex_key
+from devexplore.views.visuals import Visuals
+from devexplore.views.walk_layer import walk_layers
 
 _LETTERS = 14
 """Of a stage's name in the key."""
@@ -28,6 +29,7 @@ def development_figure(
     title: str = "",
     said: str = "",
     key: str = "",
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """Left: panels over log-steps, one below the other. Right: the planes of ``dynamics``, the first large.
     Without it the panels are as wide as the sheet, and the foot says ``why``. ``key``: what the marks of the
@@ -35,8 +37,12 @@ def development_figure(
     if dynamics is None:
         quiet = f"No trajectory: {why}. {key}"
         return panel_stack(panels, stages, last_step, theme, title=title, said=said, foot=quiet)
-    words = [caption(dynamics), "Dots: checkpoints.", vertex_key(dynamics), key]
-    below = " ".join(filter(None, words))
+    look = visuals or Visuals("development")
+    words = layer_keys(dynamics, None)
+    off = [(layer, words[layer]) for layer in ("circles", "evolute") if look.draws(layer, by_itself=False)]
+    below = look.said(
+        caption(dynamics), ("raw", "Dots: checkpoints."), *off, ("vertices", vertex_key(dynamics)), key
+    )
     figure = sheet(634 + foot_height(below), theme, title, said)
     for i, panel in enumerate(panels):
         box = Box(62, 104 + i * 272, 372, 206)
@@ -45,7 +51,8 @@ def development_figure(
     for number, (name, box) in enumerate(zip(plane_names(dynamics), boxes, strict=False), 3):
         inset(figure, plane(dynamics, name, stages, theme, ("stage", "raw", "vertices")), box, number)
     foot(figure, below, theme)
-    _key(figure, stages, theme)
+    if look.draws_any("band", "stage"):
+        _key(figure, stages, theme)
     return figure
 
 
@@ -56,26 +63,47 @@ def trajectory_figure(
     stages: Sequence[StageMark],
     theme: Theme,
     title: str = "",
+    visuals: Visuals | None = None,
+    walks: xr.Dataset | None = None,
 ) -> go.Figure:
-    """Each plane of ``dynamics`` with circles, evolute, vertices, cusps and forms, side by side."""
-    words = [
-        caption(dynamics, conclusion),
-        "Grey: osculating circles; dots: their centres, the evolute.",
-        vertex_key(dynamics),
-        "" if forms is None else form_key(forms, float(dynamics.attrs["bandwidth"])),
-    ]
-    said = " ".join(filter(None, words))
+    """Each plane of ``dynamics`` with circles, evolute, vertices, cusps and forms, side by side; behind them,
+    where they are given, ``walks`` (of ``null_walks``)."""
+    look = visuals or Visuals("trajectory")
+    null = None if walks is None else walk_layers(dynamics, walks, theme, compared=forms is not None)
+    by_step = look.draws("step", by_itself=not stages)
+    said = look.said(
+        _trajectory_words(dynamics, forms, conclusion, look),
+        "Colour: training steps, from violet to yellow." if by_step else "",
+        "" if null is None else null["words"],
+    )
+    show = ("step" if not stages else "stage", "circles", "evolute", "vertices", "forms")
     figure = sheet(448 + foot_height(said), theme, title)
     names = plane_names(dynamics)
     cell = (WIDTH - 16) / len(names)
     for i, name in enumerate(names):
-        one = plane(
-            dynamics, name, stages, theme, ("stage", "circles", "evolute", "vertices", "forms"), forms
-        )
+        one = plane(dynamics, name, stages, theme, show, forms)
+        if null is not None:
+            one = go.Figure([null["planes"][i], *one.data], layout=one.layout)
         inset(figure, one, Box(i * cell + 58, 66, cell - 66, 340), i + 1)
     foot(figure, said, theme)
-    _key(figure, stages, theme)
+    if look.draws("stage"):
+        _key(figure, stages, theme)
     return figure
+
+
+def _trajectory_words(dynamics: xr.Dataset, forms: xr.Dataset | None, conclusion: str, look: Visuals) -> str:
+    """The caption, as far as its layers are drawn."""
+    words = layer_keys(dynamics, forms)
+    circles = [("circles", words["circles"]), ("evolute", words["evolute"])]
+    if look.draws("circles") and look.draws("evolute"):
+        circles = [("circles", "Grey: osculating circles; dots: their centres, the evolute.")]
+    return look.said(
+        caption(dynamics, conclusion if look.draws("forms") else ""),
+        *circles,
+        ("vertices", words["vertices"]),
+        ("forms", words["forms"]),
+        words["raw"] if look.draws("raw", by_itself=False) else "",
+    )
 
 
 def _key(figure: go.Figure, stages: Sequence[StageMark], theme: Theme) -> None:
@@ -90,5 +118,5 @@ def _key(figure: go.Figure, stages: Sequence[StageMark], theme: Theme) -> None:
         if any(stage.type == kind for stage in stages)
     ]
     if words:
-        write(figure, "   ".join(words), WIDTH - 16, 12, theme.muted, xanchor="right")
-        write(figure, " · ".join(kinds), WIDTH - 16, 34, theme.muted, xanchor="right")
+        for line, top in (("   ".join(words), 12), (" · ".join(kinds), 34)):
+            write(figure, line, WIDTH - 16, top, theme.muted, xanchor="right", name="legend")

@@ -13,6 +13,7 @@ from devexplore.views.row_chart import ROW, interval_bars, listed, row_sheet, wr
 from devexplore.views.sheet import WIDTH, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import Theme, run_style
+from devexplore.views.visuals import Visuals
 
 _ROW_OF_A_RUN: Final = 14.0
 _STROKE, _STROKE_OF_A_RUN = 14.0, 6.0
@@ -26,6 +27,7 @@ def development_chart(
     title: str = "",
     said: str = "",
     note: str = "",
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """Developments of ``developments``: a row each, a bar from onset to end, a dot half-way, with their 90 %
     intervals; an open end where the metric still moves at the last checkpoint. Several runs lie side by side.
@@ -36,11 +38,7 @@ def development_chart(
     count = runs.sizes["run"]
     row_height = max(ROW, _ROW_OF_A_RUN * count)
     missing = found.attrs.get("missing", [])
-    words = (
-        "Bar, from stroke to stroke: from 10 % to 90 % of the way from the first value to the extreme; dot: "
-        "half-way, with its 90 % interval over blocks of held-out samples (none where a metric is of the "
-        "weights alone). Arrow: the extreme is the last checkpoint, it may not be over."
-    )
+    words = _words(visuals or Visuals("developments"))
     lacking = listed("Not measured" if count == 1 else "Not measured in all of the runs", missing)
     head = "half-way (90 %)"
     beside = [_with_interval(found.isel(development=i)) for i in range(len(labels))] if count == 1 else []
@@ -68,8 +66,27 @@ def development_chart(
             f"<span style='color:{run_style(i, theme)[0]}'><b>━ {plain(str(name))}</b></span>"
             for i, name in enumerate(runs["run"].values)
         ]
-        write(figure, "   ".join(names), WIDTH - 16, 12, theme.muted, xanchor="right")
+        write(figure, "   ".join(names), WIDTH - 16, 12, theme.muted, xanchor="right", name="legend")
     return figure
+
+
+def _words(look: Visuals) -> str:
+    """What the marks are, as far as they are drawn."""
+    interval = (
+        ", with its 90 % interval over blocks of held-out samples (none where a metric is of the weights "
+        "alone)"
+    )
+    marks = [
+        "bar, from stroke to stroke: from 10 % to 90 % of the way from the first value to the extreme"
+        if look.draws("span")
+        else "",
+        f"dot: half-way{interval if look.draws('intervals') else ''}" if look.draws("halfway") else "",
+    ]
+    first = "; ".join(filter(None, marks))
+    return look.said(
+        f"{first[0].upper()}{first[1:]}." if first else "",
+        ("going on", "Arrow: the extreme is the last checkpoint, it may not be over."),
+    )
 
 
 def _development_traces(

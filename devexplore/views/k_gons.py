@@ -12,6 +12,7 @@ from devexplore.views.panels import Curve, Label, Panel, curve_panel, draw_panel
 from devexplore.views.sheet import WIDTH, Box, foot, place, reference, sheet, write
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
+from devexplore.views.visuals import Visuals, layered
 
 _DRAWINGS = 9
 _SIDE = 104.0
@@ -26,6 +27,7 @@ def k_gon_sheet(
     theme: Theme,
     title: str = "",
     said: str = "",
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """Above, W's columns at evenly spaced log-steps, each over its step; below, the loss with closed-form
     ``levels`` (name → loss).
@@ -36,16 +38,21 @@ def k_gon_sheet(
     figure = sheet(540, theme, title, said)
     box = Box(70, 262, WIDTH - 186, 214)
     chosen = drawn_steps(step)
-    draw_panel(figure, _loss_panel(metrics, levels, chosen, theme), box, 1, stages, float(step.max()), theme)
+    loss = layered(_loss_panel(metrics, levels, chosen, theme), "loss")
+    draw_panel(figure, loss, box, 1, stages, float(step.max()), theme)
     end = float(log_step(np.array(step.max()))) or 1.0
     reach = 1.15 * max(float(metrics["feature_norm"].max()), 1.0)
     for number, at in enumerate(chosen.tolist(), start=2):
         share = (float(log_step(step[at])) / end + 0.015) / 1.03
         corner = Box(box.left + share * box.width - _SIDE / 2, 70, _SIDE, _SIDE)
         _drawing(figure, metrics.isel(step=at), corner, number, reach, theme)
-    words = (
-        "Small drawings: the columns of W at the step below each (open dots on the loss). "
-        "Dashed: closed-form losses of k-gons."
+    look = visuals or Visuals("k_gons")
+    dots = " (open dots on the loss)" if look.draws("drawn") else ""
+    words = look.said(
+        f"Small drawings: the columns of W at the step below each{dots}."
+        if look.draws_any("columns", "spokes", "gon")
+        else "",
+        ("level", "Dashed: closed-form losses of k-gons."),
     )
     foot(figure, words, theme)
     return figure
@@ -121,9 +128,10 @@ def _drawing(figure: go.Figure, one: xr.Dataset, box: Box, number: int, reach: f
     spokes = np.stack([np.zeros_like(points), points, np.full_like(points, np.nan)], axis=1).reshape(-1, 2)
     figure.add_trace(
         go.Scatter(
-            x=spokes[:, 0], y=spokes[:, 1], mode="lines", line={"color": theme.faint, "width": 1}, **axes
+            x=spokes[:, 0], y=spokes[:, 1], mode="lines", line={"color": theme.faint, "width": 1},
+            meta={"layer": "spokes"}, **axes,
         )
-    )
+    )  # fmt: skip
     figure.add_trace(
         go.Scatter(
             x=points[:, 0],
@@ -137,5 +145,5 @@ def _drawing(figure: go.Figure, one: xr.Dataset, box: Box, number: int, reach: f
     words = f"<b>{len(corners)} corners</b><br>step {step_label(float(one['step']))}"
     write(
         figure, words, box.left + box.width / 2, box.top + box.height + 2, theme.muted, SIZES["small"],
-        xanchor="center", align="center",
+        xanchor="center", align="center", name="headings",
     )  # fmt: skip

@@ -15,6 +15,7 @@ from devexplore.views.sheet import Box, alone, foot, foot_height, place, sheet, 
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
 from devexplore.views.trajectory_layers import apart, xyz
+from devexplore.views.visuals import Visuals
 from devexplore.views.wells import RIDGE, ground, heights, same_wells, well_places
 
 _FLOOR: Final = -0.5
@@ -30,10 +31,15 @@ _ASIDE: Final = 44
 """Pixels beside the wells for the words of the last."""
 
 _FOOT: Final = (
-    "Measured, of the checkpoint at the end of each stage: λ̂ with its standard error (ticks at the lower "
-    "edge, each tied to its well), the loss, and so F = n·L + λ̂·ln n; hollow: a doubtful λ̂. L is {loss}. "
-    "Schematic: walls and ridges; wells that would overlap stand aside, stages less than 1 apart at every n "
-    "share one.{bars} λ̂ is a number at one nβ: n compares stages and counts no real samples."
+    "Measured, of the checkpoint at the end of each stage: λ̂ with its standard error{ticks}, the loss, and "
+    "so F = n·L + λ̂·ln n{hollow}. L is {loss}.{schematic}{bars} λ̂ is a number at one nβ: n compares "
+    "stages and counts no real samples."
+)
+_TICKS: Final = " (ticks at the lower edge{tied})"
+_TIES: Final = ", each tied to its well"
+_SCHEMATIC: Final = (
+    " Schematic: walls and ridges; wells that would overlap stand aside, stages less than 1 apart at every n "
+    "share one."
 )
 _BARS: Final = (
     " Bars on the right: 90 % intervals of the n at which a stage (its colour) and the one before cross."
@@ -49,7 +55,12 @@ _LOSSES: Final = {
 
 
 def landscape_figure(
-    energies: xr.Dataset, stages: Sequence[StageMark], theme: Theme, title: str = "", said: str = ""
+    energies: xr.Dataset,
+    stages: Sequence[StageMark],
+    theme: Theme,
+    title: str = "",
+    said: str = "",
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """Left: one well a stage of ``free_energy``. Right: how sure each is to be preferred, over n. The slider
     moves n in both.
@@ -60,7 +71,7 @@ def landscape_figure(
     well, and the foot says why.
     """
     shown, marks, wells = _wells(energies, stages)
-    text = landscape_words(energies, stages)
+    text = landscape_words(energies, stages, visuals)
     figure = sheet(500 + foot_height(text), theme, title, said)
     stops, active = slider_stops(shown)
     frames = [_moving(shown.isel(n=at), marks, wells, theme) for at in stops.tolist()]
@@ -82,13 +93,17 @@ def landscape_figure(
     return figure
 
 
-def landscape_words(energies: xr.Dataset, stages: Sequence[StageMark]) -> str:
+def landscape_words(energies: xr.Dataset, stages: Sequence[StageMark], visuals: Visuals | None = None) -> str:
     """What a landscape says under itself: what is measured in it, and what it cannot show; a few lines."""
     shown, marks, wells = _wells(energies, stages)
     loss = str(energies.attrs.get("loss", "loss"))
+    look = visuals or Visuals("landscape")
     words = [
         _FOOT.format(
-            bars=_BARS if crossing_bars(shown) else "",
+            ticks=_TICKS.format(tied=_TIES * look.draws("ties")) * look.draws("measured llc"),
+            hollow="; hollow: a doubtful λ̂" * look.draws("wells"),
+            schematic=_SCHEMATIC * look.draws_any("ground", "wells"),
+            bars=_BARS if crossing_bars(shown) and look.draws("crossing") else "",
             loss=_LOSSES.get(loss, f"the {loss.replace('_', ' ')}"),
         ),
         *_crossings(shown, marks, wells),

@@ -56,7 +56,9 @@ def draw_odds(
             fixedrange=True,
         ),
     )
-    write(figure, "<b>Probability of the lowest free energy</b>", box.left - 2, 76, theme.ink, 12)
+    write(
+        figure, "<b>Probability of the lowest free energy</b>", box.left - 2, 76, theme.ink, 12, name="odds"
+    )
     for i, mark in enumerate(stages):
         figure.add_trace(
             go.Scatter(
@@ -97,6 +99,7 @@ def draw_odds(
             yref="y2",
             yanchor="bottom",
             showarrow=False,
+            name="odds",
             font={"size": SIZES["small"], "color": theme.muted},
         )
 

@@ -16,6 +16,7 @@ from devexplore.views.sheet import WIDTH, Box, foot, foot_height, place, sheet, 
 from devexplore.views.stages import StageMark
 from devexplore.views.style import LIGHT, SIZES, Theme, faded
 from devexplore.views.token_words import called
+from devexplore.views.visuals import Visuals, layered
 
 _TYPICAL_CLASSES: Final = 2
 _FEW: Final = 30
@@ -39,6 +40,7 @@ def learning_figure(
     theme: Theme = LIGHT,
     title: str = "",
     said: str = "",
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """Left: the mean loss of each group of ``when_learned`` over log-steps, ± one standard error. Right, for
     text: which share of each group is in each class of tokens; the grey bars are the share of all.
@@ -49,7 +51,8 @@ def learning_figure(
     shown = groups.isel(group=np.flatnonzero(groups["count"].values > 0))
     few = [str(name) for name in shown["group"].values[shown["count"].values < _FEW]]
     styles = _group_styles([str(name) for name in groups["group"].values], stages, theme)
-    text = _foot(groups, few, said)
+    look = visuals or Visuals("token_groups")
+    text = _foot(groups, few, said, look)
     keys = _keys(shown)
     rows = -(-(len(keys) + has_classes) // int((WIDTH - 16) / (_widest(keys) + _KEY_LINE)))
     top = 62 + _KEY * rows + 36
@@ -63,13 +66,14 @@ def learning_figure(
     held = np.concatenate([np.zeros(1), *(np.asarray(trace.y, dtype=float) for trace in traces)])
     panel = Panel("mean loss", str(groups["mean_loss"].attrs.get("units", "")), traces, padded(held))
     box = Box(58, top, 560 if has_classes else WIDTH - 90, 300)
-    draw_panel(figure, panel, box, 1, stages, float(step.max()), theme)
+    draw_panel(figure, layered(panel, "groups"), box, 1, stages, float(step.max()), theme)
     if has_classes:
         _draw_shares(
             figure, shown.sel(group=[n for n in shown["group"].values if n not in few]), styles, top, theme
         )
     figure.update_traces(showlegend=False)
-    _draw_key(figure, shown, styles, few, has_classes, theme)
+    if look.draws("groups") or look.draws("shares"):
+        _draw_key(figure, shown, styles, few, has_classes, theme)
     foot(figure, text, theme)
     return figure
 
@@ -114,7 +118,16 @@ def _draw_shares(
         axis(theme, title={"text": "share (%)", "font": small, "standoff": 2}, rangemode="tozero"),
         axis(theme, showgrid=False, ticksuffix="  ", autorange="reversed", fixedrange=True),
     )
-    write(figure, "<b>classes of their tokens</b>", 778, top - 18, theme.ink, 12, yanchor="bottom")
+    write(
+        figure,
+        "<b>classes of their tokens</b>",
+        778,
+        top - 18,
+        theme.ink,
+        12,
+        yanchor="bottom",
+        name="shares",
+    )
     figure.add_trace(
         go.Bar(
             x=100 * groups["class_share_all"].values,
@@ -123,6 +136,7 @@ def _draw_shares(
             marker={"color": theme.line, "line": {"width": 0}},
             hovertemplate="all: %{x:.0f} % %{y}<extra></extra>",
             legendgroup=_ALL,
+            meta={"layer": "shares"},
             **axes,
         )
     )
@@ -136,6 +150,7 @@ def _draw_shares(
                 marker={"color": colour, "size": 9, "symbol": symbol, "line": {"width": 0}},
                 hovertemplate=f"{name}: %{{x:.0f}} % %{{y}}<extra></extra>",
                 legendgroup=str(name),
+                meta={"layer": "shares"},
                 **axes,
             )
         )
@@ -171,7 +186,7 @@ def _draw_key(
                 marker={"color": colour, "size": 8, "symbol": symbol},
                 name=words,
                 legendgroup=str(name),
-                meta={"layer": "key"},
+                meta={"layer": "legend"},
                 **nothing,
             )
         )
@@ -179,7 +194,7 @@ def _draw_key(
         grey = {"symbol": "square", "size": 11, "color": theme.line}
         figure.add_trace(
             go.Scatter(
-                mode="markers", marker=grey, name=_ALL, legendgroup=_ALL, meta={"layer": "key"}, **nothing
+                mode="markers", marker=grey, name=_ALL, legendgroup=_ALL, meta={"layer": "legend"}, **nothing
             )
         )
     _, high = size_of(figure)
@@ -200,12 +215,15 @@ def _draw_key(
     )
 
 
-def _foot(groups: xr.Dataset, few: Sequence[str], said: str) -> str:
+def _foot(groups: xr.Dataset, few: Sequence[str], said: str, look: Visuals) -> str:
     """What groups, bands and marks are, and what choosing groups by their losses does to them."""
     grouping, least = groups.attrs.get("grouping", "stages"), groups.attrs.get("min_fall")
     below = f"{least:.2g} {groups.attrs.get('units', '')}".rstrip() if least is not None else "enough"
     one = called(groups.attrs, "sequence")
-    right, held = "class_share" in groups, groups["group"].values[groups["count"].values > 0]
+    right, held = (
+        "class_share" in groups and look.draws("shares"),
+        groups["group"].values[groups["count"].values > 0],
+    )
     words = [
         "" if grouping == "stages" else f"Groups: {grouping}.",
         "Half-way: between the first and the last value of its smoothed loss.",
@@ -213,9 +231,13 @@ def _foot(groups: xr.Dataset, few: Sequence[str], said: str) -> str:
         f"Unlearned: it fell {below}, and more than half of that is lost at the end."
         if UNLEARNED in held
         else "",
-        f"Bands: ± one standard error over {one}s." if np.isfinite(groups["mean_loss_se"]).any() else "",
+        f"Bands: ± one standard error over {one}s."
+        if np.isfinite(groups["mean_loss_se"]).any() and look.draws("errors")
+        else "",
         "Right: share of each group in each class of tokens (a token may be in several)." if right else "",
-        f"Drawn thin{_NO_MARKS if right else ''}, of fewer than {_FEW}: {', '.join(few)}." if few else "",
+        f"Drawn thin{_NO_MARKS if right else ''}, of fewer than {_FEW}: {', '.join(few)}."
+        if few and look.draws("groups")
+        else "",
         "Groups are chosen by the very losses that are shown: where single losses are mostly noise, the "
         "learned start high and the never learned low by selection alone.",
     ]

@@ -185,11 +185,16 @@ def draw_panel(
     letters = int(box.width / (_LETTER * SIZES["small"]))
     for name in band_names(stages, end, theme, letters):
         figure.add_annotation(
-            {**name, "xref": reference("x", number), "yref": f"{reference('y', number)} domain"}
+            {
+                **name,
+                "xref": reference("x", number),
+                "yref": f"{reference('y', number)} domain",
+                "name": "stage_names",
+            }
         )
     unit = f" <span style='color:{theme.muted}'>({panel.unit})</span>" if panel.unit else ""
     _write_inside(figure, f"<b>{panel.title}</b>{unit}", number, (0, 1), theme.ink, 12, yanchor="bottom",
-        xanchor="left", xshift=-2, yshift=18)  # fmt: skip
+        xanchor="left", xshift=-2, yshift=18, name="panel_titles")  # fmt: skip
     _write_labels(figure, panel, box, number)
     if panel.message:
         lines = wrap(panel.message, max(12, letters))
@@ -205,8 +210,9 @@ def _write_labels(figure: go.Figure, panel: Panel, box: Box, number: int) -> Non
     apart -= max(0.0, float(apart.max()) - box.height)
     for label, at in zip(panel.labels, apart, strict=True):
         _write_inside(
-            figure, label.text, number, (1, 0), label.colour, xanchor="left", xshift=4, yshift=float(at)
-        )
+            figure, label.text, number, (1, 0), label.colour, xanchor="left", xshift=4, yshift=float(at),
+            name="labels",
+        )  # fmt: skip
 
 
 def _write_inside(

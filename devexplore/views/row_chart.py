@@ -70,7 +70,7 @@ def row_sheet(
     figure.add_traces(boundary_lines(stages, theme, low, top))
     letters = int(box.width / (0.6 * SIZES["small"]))
     for name in band_names(stages, end, theme, letters):
-        figure.add_annotation({**name, "yref": "y domain"})
+        figure.add_annotation({**name, "yref": "y domain", "name": "stage_names"})
     return figure, float
 
 
@@ -89,7 +89,7 @@ def interval_bars(
 def write_beside(figure: go.Figure, words: str, row: float, theme: Theme, **more: Any) -> None:
     figure.add_annotation(
         text=words, x=1, xref="x domain", y=row, yref="y", xanchor="left", xshift=6, showarrow=False,
-        font={"size": SIZES["small"], "color": theme.muted}, **({"yanchor": "middle"} | more),
+        font={"size": SIZES["small"], "color": theme.muted}, name="numbers", **({"yanchor": "middle"} | more),
     )  # fmt: skip
 
 

@@ -39,8 +39,8 @@ def sheet(height: float, theme: Theme, title: str = "", said: str = "", **more: 
             **more,
         )
     )
-    write(figure, f"<b>{plain(title)}</b>" if title else "", 16, 12, theme.ink, SIZES["title"])
-    write(figure, said, 16, 34, theme.muted)
+    write(figure, f"<b>{plain(title)}</b>" if title else "", 16, 12, theme.ink, SIZES["title"], name="title")
+    write(figure, said, 16, 34, theme.muted, name="note")
     return figure
 
 
@@ -86,7 +86,8 @@ def write(
 
 def foot(figure: go.Figure, words: str, theme: Theme) -> None:
     """Quiet words at the lower edge of a sheet, in as many lines as they need."""
-    write(figure, "<br>".join(_lines(words)), 16, size_of(figure)[1] - 10, theme.muted, yanchor="bottom")
+    lines = "<br>".join(_lines(words))
+    write(figure, lines, 16, size_of(figure)[1] - 10, theme.muted, yanchor="bottom", name="caption")
 
 
 def foot_height(words: str) -> float:
@@ -142,5 +143,5 @@ def alone(figure: go.Figure, number: int, theme: Theme) -> go.Figure:
     )
     for words in layout.annotations:
         if words.xref == own:
-            single.add_annotation(words.to_plotly_json() | {"xref": "x", "yref": "y"})
+            single.add_annotation(words.to_plotly_json() | {"xref": "x", "yref": "y", "name": None})
     return single

@@ -62,6 +62,7 @@ def _table(stages: xr.Dataset, marks: Sequence[StageMark], theme: Theme) -> go.T
     colours = [[mark.colour for mark in marks], plain, [mark.colour for mark in marks]] + [plain] * 5
     font = {"family": FONT, "size": 12}
     return go.Table(
+        meta={"layer": "table"},
         columnwidth=list(_WIDTHS),
         header={
             "values": [f"<b>{head}</b>" for head in _HEADS],

@@ -13,6 +13,7 @@ from devexplore.views.stage_sheet import signed
 from devexplore.views.stages import StageMark
 from devexplore.views.style import Theme
 from devexplore.views.tokens import colour_limit
+from devexplore.views.visuals import Visuals
 
 _STYLE: Final = """
 .dx-text .stages { display: grid; grid-template-columns: max-content 1fr; column-gap: var(--space-4); }
@@ -25,7 +26,11 @@ _STYLE: Final = """
 
 
 def stage_texts(
-    changes: Sequence[xr.DataArray], stages: Sequence[StageMark], theme: Theme, note: str = ""
+    changes: Sequence[xr.DataArray],
+    stages: Sequence[StageMark],
+    theme: Theme,
+    note: str = "",
+    visuals: Visuals | None = None,
 ) -> str:
     """A self-contained piece of HTML: one row a stage, the change of each token's loss as its colour.
 
@@ -42,8 +47,9 @@ def stage_texts(
             f'<b style="color: {stage.colour}">{escape(stage.name)}</b><small>{said}</small></div>'
         )
         rows.append(f'<p class="flow">{"".join(coloured_tokens(one, limit, unit) for one in change)}</p>')
-    said = f'<p class="note">{escape(note)}</p>' if note else ""
-    key = colour_key("change of loss in each stage", limit, unit)
+    look = visuals or Visuals("token_changes")
+    said = f'<p class="note">{escape(note)}</p>' if note and look.draws("caption") else ""
+    key = colour_key("change of loss in each stage", limit, unit) if look.draws("legend") else ""
     return themed(
         f'<style>{FLOW_STYLE}{_STYLE}</style>{key}<div class="stages">{"".join(rows)}</div>{said}', theme
     )

@@ -15,6 +15,7 @@ from devexplore.views.stage_bands import band_trace
 from devexplore.views.stages import StageMark
 from devexplore.views.style import LIGHT, SIZES, Theme
 from devexplore.views.token_words import end_of, place_words, word
+from devexplore.views.visuals import Visuals
 
 _CONTEXT: Final = 60
 """Characters of the text before the prediction."""
@@ -27,6 +28,7 @@ def history_figure(
     title: str = "",
     said: str = "",
     labels: Mapping[str, Mapping[int, str]] | None = None,
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """The loss of one prediction (``loss_history``) over log-steps: every checkpoint, smoothed, half-way.
 
@@ -46,6 +48,7 @@ def history_figure(
             customdata=step,
             hovertemplate="step %{customdata:,}<br>%{y:.3g}<extra></extra>",
             name="checkpoints",
+            meta={"layer": "checkpoints"},
         ),
         go.Scatter(
             x=x,
@@ -54,13 +57,20 @@ def history_figure(
             line={"color": theme.ink, "width": 2},
             hoverinfo="skip",
             name="smoothed",
+            meta={"layer": "smoothed"},
         ),
     ]
     low, high = padded(np.append(raw, 0.0))
     place = place_words(history.attrs, int(history["sequence"]), int(history["position"]), labels)
     bandwidth = history.attrs.get("bandwidth")
     smooth = "" if bandwidth is None else f", Gaussian weights of bandwidth {bandwidth:.3g} in ln(1 + step)"
-    words = [f"Dots: the loss at each checkpoint; line: smoothed{smooth}."]
+    look = visuals or Visuals("token_history")
+    marks = [
+        "dots: the loss at each checkpoint" if look.draws("checkpoints") else "",
+        f"line: smoothed{smooth}" if look.draws("smoothed") else "",
+    ]
+    first = "; ".join(filter(None, marks))
+    words = [f"{first[0].upper()}{first[1:]}."] if first else []
     if fate == LEARNED:
         at, level = float(history["learned_step"]), float(history["early"] + history["late"]) / 2
         half = float(log_step(np.array(at)))
@@ -71,15 +81,14 @@ def history_figure(
             for across, up in (([half, half], [low, high]), ([0.0, end], [level, level]))
         ]
         fate = f"half-way at step {at:,.0f}"
-        words.append(
-            "Dashed: half of the way between the smoothed loss at the first and at the last checkpoint."
-        )
-    text = " ".join([*words, said])
+        dashed = "Dashed: half of the way between the smoothed loss at the first and at the last checkpoint."
+        words.append(look.said(("half-way", dashed)))
+    text = look.said(*words, said)
     figure = sheet(360 + foot_height(text), theme, title, f"{place}: {fate}")
     if "target_text" in history.coords:
         before, target = (str(history[name].item()) for name in ("context", "target_text"))
         told = f"{end_of(before, _CONTEXT)}<b>{word(target)}</b>"
-        write(figure, told, 16, 52, theme.ink, SIZES["body"])
+        write(figure, told, 16, 52, theme.ink, SIZES["body"], name="context")
     panel = Panel("loss", unit, traces, (low, high))
     draw_panel(figure, panel, Box(58, 116, WIDTH - 90, 200), 1, stages, float(step.max()), theme)
     foot(figure, text, theme)

@@ -13,6 +13,7 @@ from devexplore.views.axes import axis, padded
 from devexplore.views.sheet import WIDTH, Box, foot, foot_height, place, sheet, write
 from devexplore.views.style import LIGHT, MONO, SIZES, Theme
 from devexplore.views.token_words import called, change_words, end_of, label_words, place_words, word
+from devexplore.views.visuals import Visuals
 
 Labels = Mapping[str, Mapping[int, str]]
 """By dimension and label, how people call a sequence or a position; empty: by its number from 1."""
@@ -31,7 +32,12 @@ _TEXT: Final = "The predicted token is bold, before it what the model read; ␣ 
 
 
 def ranking_figure(
-    *rankings: xr.Dataset, theme: Theme = LIGHT, title: str = "", said: str = "", labels: Labels | None = None
+    *rankings: xr.Dataset,
+    theme: Theme = LIGHT,
+    title: str = "",
+    said: str = "",
+    labels: Labels | None = None,
+    visuals: Visuals | None = None,
 ) -> go.Figure:
     """One or more rankings of ``most_changed``, one below the other over the same axis of loss change.
 
@@ -42,9 +48,10 @@ def ranking_figure(
     labels = labels or {}
     units = f"{called(rankings[0].attrs, 'sequence')}s"
     by, texts = rankings[0].attrs["by"], any("target_text" in table for table in rankings)
+    bars = visuals is None or visuals.draws("bars")
     words = [
-        _FOOT,
-        "" if by == "place" else _GROUPED.format(units=units),
+        _FOOT if bars else "",
+        "" if by == "place" or not bars else _GROUPED.format(units=units),
         _TEXT if texts and by == "place" else "",
         said,
     ]
@@ -98,7 +105,7 @@ def ranking_figure(
         figure.add_trace(_bars(table, theme, labels).update(xaxis=f"x{number}", yaxis=f"y{number}"))
         fell, none = table.attrs["direction"] == "improved", "" if table.sizes["rank"] else ": none"
         kind = f"<b>{'most improved' if fell else 'most worsened'}</b> {_kind(table.attrs)}{none}"
-        write(figure, kind, left, box.top - 4, theme.ink, SIZES["body"], yanchor="bottom")
+        write(figure, kind, left, box.top - 4, theme.ink, SIZES["body"], yanchor="bottom", name="headings")
         top += _HEAD + height
     foot(figure, quiet, theme)
     return figure
@@ -123,6 +130,7 @@ def _bars(table: xr.Dataset, theme: Theme, labels: Labels) -> go.Bar:
         },
         text=_hovers(table, labels),
         textposition="none",
+        meta={"layer": "bars"},
         hovertemplate="%{text}<extra></extra>",
     )
 

@@ -197,7 +197,7 @@ def test_rows_of_an_agreement_hold_each_curve_s_own_boundaries():
     )
     figure = agreement_chart(silent, [], LIGHT, called={"loss": "loss of samples"})
     assert figure.layout.yaxis.ticktext == ("LLC", "Loss of samples")
-    llc, loss = layer(figure, "boundaries")
+    llc, loss = layer(figure, "critical_points")
     assert np.allclose(llc.x, log_step(np.array([10, 500])))
     assert list(llc.marker.symbol) == ["triangle-up", "square"]
     assert set(llc.y) == {0.0}
