@@ -32,7 +32,7 @@ def llc_row(llc: xr.Dataset, judged: xr.Dataset, theme: Theme) -> Row:
     words = np.array(
         [_llc_words(llc.isel(step=i), judged.isel(step=i)) for i in range(step.size)], dtype=object
     )
-    low, high = _llc_range(value, se, verdict)
+    low, high = estimate_range(value, se, verdict)
     inside = (value >= low) & (value <= high)
     believed = known & (verdict != NOT_AN_LLC)
 
@@ -115,7 +115,7 @@ def _beside(where: np.ndarray) -> np.ndarray:
     return wide
 
 
-def _llc_range(value: np.ndarray, se: np.ndarray, verdict: np.ndarray) -> tuple[float, float]:
+def estimate_range(value: np.ndarray, se: np.ndarray, verdict: np.ndarray) -> tuple[float, float]:
     """The axis of the LLC: zero and the trusted estimates set it, doubtful ones stretch it within reason."""
     known = np.isfinite(value)
     trusted, doubtful = known & (verdict == TRUSTED), known & (verdict == DOUBTFUL)

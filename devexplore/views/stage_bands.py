@@ -51,6 +51,25 @@ def band_names(
 
     Where there is no room for all, the narrowest stages have none; the chips carry them.
     """
+    return [
+        {
+            "x": x,
+            "y": 1,
+            "xref": "x",
+            "yref": "paper",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "text": f"<b>{plain(text)}</b>",
+            "font": {"size": SIZES["small"], "color": stages[i].colour},
+        }
+        for i, text, x in name_places(stages, end, letters)
+    ]
+
+
+def name_places(
+    stages: Sequence[StageMark], end: float, letters: int = LETTERS
+) -> list[tuple[int, str, float]]:
+    """The same, before it is drawn: which stage, its name in the letters that it has room for, and where."""
     left, right = (log_step(np.array([getattr(s, at) for s in stages])) for at in ("start", "end"))
     room = (right - left) / end * letters
     widest = np.argsort(-room, kind="stable")
@@ -61,19 +80,7 @@ def band_names(
     shown = np.sort(widest[np.cumsum(sizes[widest]) <= letters])
     middle = ((left + right) / 2 / end * letters)[shown]
     places = spread_apart(middle, sizes[shown], (-1.0, letters + 1.0)) / letters * end
-    return [
-        {
-            "x": x,
-            "y": 1,
-            "xref": "x",
-            "yref": "paper",
-            "yanchor": "bottom",
-            "showarrow": False,
-            "text": f"<b>{plain(texts[i])}</b>",
-            "font": {"size": SIZES["small"], "color": stages[i].colour},
-        }
-        for i, x in zip(shown.tolist(), places.tolist(), strict=True)
-    ]
+    return [(i, texts[i], x) for i, x in zip(shown.tolist(), places.tolist(), strict=True)]
 
 
 def _texts(stages: Sequence[StageMark], room: np.ndarray, least: int) -> list[str]:
