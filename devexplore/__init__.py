@@ -5,12 +5,16 @@
 >>> ed = dx.essential_dynamics(run)
 >>> stages = dx.find_stages(run)
 
-Importing this package loads neither torch nor panel; each public name loads what it needs when it is first
-used.
+Importing this package loads neither torch nor panel nor Plotly; each public name loads what it needs when it
+is first used. It gives xarray the accessor ``.dx`` (``run.tree.dx.stages()``), and IPython the tables that
+stages and forms show themselves as.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from devexplore import accessor, representations
 
 if TYPE_CHECKING:
     from devexplore import figures as figures
@@ -122,6 +126,11 @@ _OTHER_NAMES = {"open": "open_run"}
 _MODULES = {"figures": "figures", "widgets": "app.widgets"}
 
 __all__ = sorted([*_HOMES, *_MODULES])
+
+
+accessor.register()
+if "IPython" in sys.modules:
+    representations.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,14 @@ import platformdirs
 import xarray as xr
 
 from devexplore.checkpoints import LocalCheckpoints
-from devexplore.errors import CheckpointNotFound, NotMeasured, NotWritable, RunNotFound, SchemaError
+from devexplore.errors import (
+    CheckpointNotFound,
+    DevexploreError,
+    NotMeasured,
+    NotWritable,
+    RunNotFound,
+    SchemaError,
+)
 from devexplore.paths import as_argument, as_path, is_there
 from devexplore.run_folder import no_run, nothing_there, read_recipe
 from devexplore.schema import (
@@ -213,7 +220,16 @@ class Run:
         self.refresh()
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, system={self.system!r}, groups={list(self.groups)})"
+        try:
+            groups = str(list(self.groups))
+        except (DevexploreError, OSError) as error:  # a damaged store is no reason to have no name
+            groups = f"unreadable: {error}"
+        return f"Run({str(self.path)!r}, system={self.system!r}, groups={groups})"
+
+    def _repr_html_(self) -> str | None:
+        from devexplore.representations import run_html
+
+        return run_html(self)
 
     def _open_trees(self) -> list[xr.DataTree]:
         if self._trees is None:

@@ -80,6 +80,24 @@ NEAREST: Final = "nearest"
 CHAIN_OK: Final = 0
 CHAIN_DIVERGED: Final = 1
 
+KIND: Final = "kind"
+"""Attribute by which derived Datasets say what they are: one of the following."""
+
+STAGES: Final = "stages"
+FORMS: Final = "forms"
+
+SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
+    STAGES: (
+        "name", "start", "end", "type", "delta_loss", "delta_llc", "delta_llc_se", "boundary_lower",
+        "boundary_upper", "boundary_kind", "probability",
+    ),
+    FORMS: (
+        "step", "step_low", "step_high", "angle", "p_value", "p_value_se", "residual", "strength",
+        "coordinates",
+    ),
+}  # fmt: skip
+"""Their variables that tables show."""
+
 _EACH_TOKEN: Final = (STEP, "sequence", "position")
 _EACH_DRAW: Final = (STEP, "chain", "draw")
 

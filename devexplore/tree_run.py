@@ -32,6 +32,9 @@ SOURCE: Final = "source"
 Source = Run | xr.DataTree | xr.Dataset
 """What is drawn: a run, a tree of its groups, or a Dataset, of those that each figure names."""
 
+_NAMED: Final = 6
+"""Variables that an error names of a Dataset."""
+
 _TOLD_BY: Final = {
     LLC: ("llc",),
     CHAINS: ("loss", "init_loss"),
@@ -114,11 +117,11 @@ class TreeRun(Run):
         )
 
 
-def run_of(source: Any) -> Run:
+def run_of(source: Any, or_what: str = "") -> Run:
     """The run itself; of an opened tree, its groups with its run's folder beneath, if that can be found; of
     one group (losses, llc, chains, checkpoints or metrics), a run that holds it alone.
 
-    Raises ``InvalidSpec`` for anything else.
+    Raises ``InvalidSpec`` for anything else; ``or_what``, in words, would have been taken as well.
     """
     if isinstance(source, xr.DataTree):
         return TreeRun(source, folder_of(source))
@@ -126,16 +129,18 @@ def run_of(source: Any) -> Run:
         for group, names in _TOLD_BY.items():
             if all(name in source.data_vars and STEP in source[name].dims for name in names):
                 return TreeRun(xr.DataTree.from_dict({f"/{group}": source}))
-        held = ", ".join(map(str, source.data_vars)) or "no variables"
+        names = [str(name) for name in source.data_vars]
+        held = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
         raise InvalidSpec(
-            f"expected a run, a DataTree of one, or one of its groups {', '.join(_TOLD_BY)}; "
-            f"got a Dataset of {held}"
+            f"expected a run, a DataTree of one, one of its groups ({', '.join(_TOLD_BY)})"
+            f"{f', or {or_what}' if or_what else ''}; got a Dataset of {held or 'no variables'}"
         )
     if hasattr(source, "has") and hasattr(source, "dataset"):
         return source
     name = repr(source) if isinstance(source, str | os.PathLike) and len(str(source)) < 60 else "…"
     raise InvalidSpec(
-        f"expected a run (or a DataTree of one), got {type(source).__name__}; give a Run: dx.open({name})"
+        f"expected a run{f' (or {or_what})' if or_what else ''}, got {type(source).__name__}; "
+        f"give a Run: dx.open({name})"
     )
 
 
@@ -170,5 +175,6 @@ def _said(group: xr.Dataset) -> dict[str, Any]:
     try:
         sources = json.loads(str(group.attrs.get("sources", "{}")))
     except ValueError:
-        return {}
-    return sources if isinstance(sources, dict) else {}
+        sources = {}
+    own = {name: group.attrs[name] for name in ("system",) if name in group.attrs}
+    return (sources if isinstance(sources, dict) else {}) | own

@@ -17,6 +17,7 @@ from devexplore.analysis.walk import walk_model
 from devexplore.checks import whole_number
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import Agreement, CommonCusps, Turns, plane_pairs
+from devexplore.schema import FORMS, KIND
 from devexplore.stats.gram import affine_weights
 from devexplore.stats.surrogates import draw_walk
 
@@ -235,6 +236,7 @@ def _forms(
         },
     )
     dataset.attrs = {
+        KIND: FORMS,
         "output_kind": dynamics.attrs["output_kind"],
         "tolerance": setting.place,
         "min_turn": round(float(np.rad2deg(setting.turn)), 6),

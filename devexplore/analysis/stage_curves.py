@@ -46,6 +46,7 @@ class Losses(NamedTuple):
     step: Float[np.ndarray, " loss"]
     value: Float[np.ndarray, " loss"]
     name: str
+    unit: str = ""
 
 
 def stage_curves(source, llc, llc_se, loss, verdict) -> tuple[Estimates, Losses]:
@@ -91,7 +92,7 @@ def run_losses(run: "Run") -> Losses:
             data = run.dataset(group)
             losses = _valued(data[STEP].values, data[variable].values, variable)
             if len(losses.step) > 0:
-                return losses
+                return losses._replace(unit=str(data[variable].attrs.get("units", "")))
     return Losses(*_NOTHING, "loss")
 
 

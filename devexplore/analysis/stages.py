@@ -14,6 +14,7 @@ from devexplore.analysis.stage_curves import Arrays, Estimates, stage_curves, va
 from devexplore.errors import InvalidSpec
 from devexplore.geometry import nearest_in_log_time
 from devexplore.sampling.trust import NOT_AN_LLC, TRUSTED
+from devexplore.schema import KIND, STAGES
 from devexplore.stats.critical_points import CriticalPoints, critical_points
 from devexplore.stats.noisy_curve import NoisyCurve, noisy_curve
 from devexplore.stats.points import numbers
@@ -128,7 +129,9 @@ def find_stages(
         variables["delta_curve"], variables["delta_curve_se"], _ = _change(points.curve, np.log1p(edges))
     stages = xr.Dataset({name: ("stage", values) for name, values in variables.items()})
     stages = stages.assign_coords(stage=np.arange(1, stages.sizes["stage"] + 1))
+    stages["delta_loss"].attrs = {"units": losses.unit} if losses.unit else {}
     stages.attrs = {
+        KIND: STAGES,
         "curve": curve or ("llc" if has_llc else losses.name),
         "note": _note(has_llc, len(llcs.step), losses.name, chosen is not None, points is not None, curve)
         + (f"; not an LLC and left out: {left_out} of {len(llcs.step)} checkpoints" if left_out else "")

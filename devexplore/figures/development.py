@@ -101,7 +101,7 @@ def trajectory(
         run, title = None, "Trajectory"
         ed, why = drawable(source)
     else:
-        run = run_of(source)
+        run = run_of(source, "its essential dynamics")
         title = f"Trajectory of {run.name}"
         ed, why = dynamics_of(run, dynamics)
     if ed is None:

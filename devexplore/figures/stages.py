@@ -18,6 +18,7 @@ from devexplore.figures.gather import (
     told,
     words_of_lines,
 )
+from devexplore.schema import SHOWN, STAGES
 from devexplore.tree_run import Source, run_of
 from devexplore.views.panels import Panel
 from devexplore.views.stage_sheet import UNSUPPORTED, stage_sheet
@@ -50,7 +51,7 @@ def stages(
     look = Visuals("stages", visuals)
     if isinstance(source, xr.Dataset) and "stage" in source.dims:
         return look.applied(_alone(source, theme, look))
-    run = run_of(source)
+    run = run_of(source, "its stages")
     found = staged(run, stages, theme)
     if found.stages is None:
         raise NotMeasured(f"{run.name} has neither LLC nor losses; {run.remedy('losses,llc')}")
@@ -71,11 +72,11 @@ def stages(
 
 def _alone(stages: xr.Dataset, theme: ThemeName, look: Visuals) -> Figure:
     """Stages without their curves: bands, boundaries and table."""
-    require_stages(stages, _NEEDED)
+    require_stages(stages, SHOWN[STAGES])
     drawn = theme_of(theme)
     marks = stage_marks(stages, drawn)
     foot = look.said(("interval", _BARS), ("table", _marks_of(stages)))
-    return stage_sheet(
+    figure = stage_sheet(
         [Panel("", "")],
         stages,
         marks,
@@ -85,13 +86,10 @@ def _alone(stages: xr.Dataset, theme: ThemeName, look: Visuals) -> Figure:
         said=words_of_lines(told(stages), marks, look),
         foot=foot,
     )
+    return figure.update_yaxes(showgrid=False, ticks="")
 
 
 _BARS: Final = "Bars at the lower edge: 90 % intervals of the boundaries."
-_NEEDED: Final = (
-    "name", "start", "end", "type", "delta_loss", "delta_llc", "delta_llc_se", "boundary_lower",
-    "boundary_upper", "boundary_kind", "probability",
-)  # fmt: skip
 
 
 def _marks_of(stages: xr.Dataset) -> str:

@@ -189,7 +189,7 @@ def token_history(
 def _whose(source: Source, run: Source | None, stages: xr.Dataset | None) -> tuple[Run, Run | xr.Dataset]:
     """The run whose stages are meant, and the run or the losses that are drawn."""
     if not isinstance(source, xr.Dataset):
-        source = run_of(source)
+        source = run_of(source, "losses of dx.token_losses")
         return source, source
     if run is None and _own_text(source):
         raise InvalidSpec("whose stages? Give the run that these losses are of, run=run")

@@ -76,7 +76,7 @@ def k_gons(
 
     The paper's figure 6 (d), computed. Dashed levels: the closed-form losses of the k-gons that were the
     nearest at three checkpoints or more. Superscripts as in ``dx.Metrics``: σ+ features without a corner that
-    have a positive bias, φ− corners that never answer. ``source``: a run, a DataTree of one, or its metrics.
+    have a positive bias, φ− corners that never answer. ``source``: a run, or a DataTree of one.
     ``visuals``: layers and how they are drawn (``dx.figures.LAYERS["k_gons"]``).
 
     Raises ``InvalidSpec`` for runs of other systems, ``NotMeasured`` without the features.

@@ -1,6 +1,6 @@
 """A whole development on one sheet: loss and LLC beside the planes of the trajectory; the planes alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 import xarray as xr
@@ -39,9 +39,9 @@ def development_figure(
         return panel_stack(panels, stages, last_step, theme, title=title, said=said, foot=quiet)
     look = visuals or Visuals("development")
     words = layer_keys(dynamics, None)
-    off = [(layer, words[layer]) for layer in ("circles", "evolute") if look.draws(layer, by_itself=False)]
+    off = _circle_words(words, look.draws("circles", by_itself=False), look.draws("evolute", by_itself=False))
     below = look.said(
-        caption(dynamics), ("raw", "Dots: checkpoints."), *off, ("vertices", vertex_key(dynamics)), key
+        caption(dynamics), ("raw", "Dots: checkpoints."), off, ("vertices", vertex_key(dynamics)), key
     )
     figure = sheet(634 + foot_height(below), theme, title, said)
     for i, panel in enumerate(panels):
@@ -94,16 +94,22 @@ def trajectory_figure(
 def _trajectory_words(dynamics: xr.Dataset, forms: xr.Dataset | None, conclusion: str, look: Visuals) -> str:
     """The caption, as far as its layers are drawn."""
     words = layer_keys(dynamics, forms)
-    circles = [("circles", words["circles"]), ("evolute", words["evolute"])]
-    if look.draws("circles") and look.draws("evolute"):
-        circles = [("circles", "Grey: osculating circles; dots: their centres, the evolute.")]
+    circles, evolute = look.draws("circles"), look.draws("evolute")
+    both = "Grey: osculating circles; dots: their centres, the evolute."
     return look.said(
         caption(dynamics, conclusion if look.draws("forms") else ""),
-        *circles,
+        both if circles and evolute else _circle_words(words, circles, evolute),
         ("vertices", words["vertices"]),
         ("forms", words["forms"]),
         words["raw"] if look.draws("raw", by_itself=False) else "",
     )
+
+
+def _circle_words(words: Mapping[str, str], circles: bool, evolute: bool) -> str:
+    """What circles and evolute are, as far as they are drawn."""
+    alone = "Small dots: the centres of the osculating circles, the evolute."
+    centres = words["evolute"] if circles else alone
+    return " ".join([words["circles"]] * circles + [centres] * evolute)
 
 
 def _key(figure: go.Figure, stages: Sequence[StageMark], theme: Theme) -> None:

@@ -11,7 +11,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from devexplore.errors import InvalidSpec
+from devexplore.views.axes import shorten
 from devexplore.views.panels import Panel
+
+_LETTERS: Final = 400
+"""Of what Plotly says of a property; it may go on to list all colours there are."""
 
 _SHEET: Final = ("title", "note", "caption")
 _STAGES: Final = ("stages", "bands", "boundaries", "stage_names")
@@ -86,6 +90,9 @@ class Visuals:
                 raise InvalidSpec(
                     f"visuals: {name}: expected False, True or a dict of properties, got {how!r}"
                 )
+            wrong = [key for key in how if not isinstance(key, str)] if isinstance(how, Mapping) else []
+            if wrong:
+                raise InvalidSpec(f"visuals: {name}: names of properties are text, got {wrong[0]!r}")
             if figure == "token_changes" and isinstance(how, Mapping):
                 raise InvalidSpec(
                     f"visuals: token_changes is text; {name}: expected False or True, got {how!r}"
@@ -180,5 +187,4 @@ def _moved(sliders: Any, place: Mapping[int, int]) -> None:
 
 def _first_words(error: ValueError) -> str:
     """What Plotly says of a property, without the list of all there are."""
-    words = str(error).split("Valid properties:")[0].split("may be specified as")[0]
-    return " ".join(words.split())
+    return shorten(" ".join(str(error).split("Valid properties:")[0].split()), _LETTERS)
