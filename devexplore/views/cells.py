@@ -117,9 +117,7 @@ def stage_cell(stages: xr.Dataset, below: str = "", theme: Themes = "auto") -> s
     said = f"<p>{escape(f'{words}{str(note)[:1].upper()}{str(note)[1:]}.' if note else words)}</p>"
     title = f"<h3>{count} stage{'s' if count > 1 else ''} of training</h3>"
     shades = [{f"stage-{i}": mark.colour for i, mark in enumerate(of_theme)} for of_theme in (marks, dark)]
-    return _cell(
-        f"{title}{_table(heads, rows)}{said if note or words else ''}{_folded(below)}", theme, *shades
-    )
+    return _cell(f"{title}{_table(heads, rows)}{said if note or words else ''}", below, theme, *shades)
 
 
 def forms_cell(forms: xr.Dataset, below: str = "", theme: Themes = "auto") -> str:
@@ -156,19 +154,22 @@ def forms_cell(forms: xr.Dataset, below: str = "", theme: Themes = "auto") -> st
     said = f"<p>{escape(more + conclusion + meaning)}</p>"
     how = "forms.isel(form=0)" if not single else "form"
     hint = f"<p><code>dx.lift(run, {how})</code> says what it predicts.</p>" if rows else ""
-    return _cell(f"<h3>{title}</h3>{_table(heads, rows) if rows else ''}{said}{hint}{_folded(below)}", theme)
+    return _cell(f"<h3>{title}</h3>{_table(heads, rows) if rows else ''}{said}{hint}", below, theme)
 
 
 def _cell(
     content: str,
+    below: str = "",
     theme: Themes = "auto",
     light: Mapping[str, str] | None = None,
     dark: Mapping[str, str] | None = None,
 ) -> str:
-    """A cell in our style and colours, under a name of its own, so that many stand on one page."""
+    """A cell in our style and colours, under a name of its own, so that many stand on one page; ``below`` is
+    folded under it."""
     own = f".dx-{hashlib.sha256(f'{theme}{content}'.encode()).hexdigest()[:10]}"
     style = colours(own, theme, light, dark) + _STYLE.replace("SELF", own)
-    return f'<div class="{own[1:]}"><style>{style}</style>{content}</div>'
+    folded = f"<details><summary>Dataset</summary>{below}</details>" if below else ""
+    return f'<div class="{own[1:]}"><style>{style}</style>{content}{folded}</div>'
 
 
 def _table(heads: Sequence[tuple[str, str]], rows: Sequence[str]) -> str:
@@ -180,10 +181,6 @@ def _table(heads: Sequence[tuple[str, str]], rows: Sequence[str]) -> str:
     )
     body = f"<thead><tr>{row}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table>{body}</table></div>'
-
-
-def _folded(content: str) -> str:
-    return f"<details><summary>Dataset</summary>{content}</details>" if content else ""
 
 
 def _number(words: str) -> str:
