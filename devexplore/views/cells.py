@@ -22,29 +22,29 @@ MOST_ROWS: Final = 60
 _STYLE: Final = f"""
 SELF {{ font: 13px/1.45 {FONT}; color: var(--dx-ink); background: var(--dx-surface); border: 1px solid
   var(--dx-line); border-radius: 6px; padding: 12px 16px; max-width: 900px; box-sizing: border-box; }}
-SELF h3 {{ margin: 0; font: 600 14px/1.4 {FONT}; color: inherit; letter-spacing: 0; }}
-SELF h3 span {{ font-weight: 400; color: var(--dx-muted); margin-left: 8px; }}
-SELF p {{ margin: 4px 0 0; color: var(--dx-muted); font-size: 12px; overflow-wrap: anywhere; }}
-SELF svg {{ margin: 8px 0 4px -6px; }}
-SELF code {{ font: 12px {MONO}; color: var(--dx-ink); background: var(--dx-sunken); border: 1px solid
+SELF > h3 {{ margin: 0; font: 600 14px/1.4 {FONT}; color: inherit; letter-spacing: 0; }}
+SELF > h3 span {{ font-weight: 400; color: var(--dx-muted); margin-left: 8px; }}
+SELF > p {{ margin: 4px 0 0; color: var(--dx-muted); font-size: 12px; overflow-wrap: anywhere; }}
+SELF > svg {{ margin: 8px 0 4px -6px; }}
+SELF > p code {{ font: 12px {MONO}; color: var(--dx-ink); background: var(--dx-sunken); border: 1px solid
   var(--dx-line); border-radius: 4px; padding: 1px 5px; overflow-wrap: anywhere; }}
 SELF .facts {{ display: flex; flex-wrap: wrap; gap: 2px 16px; margin-top: 6px; font-variant-numeric:
   tabular-nums; }}
 SELF .facts span {{ color: var(--dx-muted); font-size: 12px; }}
 SELF .facts b {{ color: var(--dx-ink); font-weight: 600; }}
 SELF .scroll {{ overflow-x: auto; margin-top: 8px; }}
-SELF table {{ border-collapse: collapse; margin: 0; font: inherit; color: inherit; border: 0; background:
-  none; }}
-SELF th, SELF td {{ padding: 4px 10px; text-align: left; border: 0; border-bottom: 1px solid var(--dx-line);
-  white-space: nowrap; vertical-align: middle; background: none; color: inherit; }}
-SELF tbody tr, SELF thead tr {{ background: none; }}
-SELF tbody tr:last-child td {{ border-bottom: 0; }}
-SELF th {{ color: var(--dx-muted); font-weight: 500; font-size: 11px; }}
-SELF .number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-SELF td.value {{ text-align: right; padding-right: 0; font-variant-numeric: tabular-nums; }}
-SELF td.error {{ text-align: left; padding-left: 4px; color: var(--dx-muted); font-variant-numeric:
+SELF .scroll table {{ border-collapse: collapse; margin: 0; font: inherit; color: inherit; border: 0;
+  background: none; }}
+SELF .scroll th, SELF .scroll td {{ padding: 4px 10px; text-align: left; border: 0;
+  border-bottom: 1px solid var(--dx-line); white-space: nowrap; vertical-align: middle; background: none; color: inherit; }}
+SELF .scroll tbody tr, SELF .scroll thead tr {{ background: none; }}
+SELF .scroll tbody tr:last-child td {{ border-bottom: 0; }}
+SELF .scroll th {{ color: var(--dx-muted); font-weight: 500; font-size: 11px; white-space: normal;
+  vertical-align: bottom; }}
+SELF .scroll .number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+SELF .scroll td.value {{ text-align: right; padding-right: 0; font-variant-numeric: tabular-nums; }}
+SELF .scroll td.error {{ text-align: left; padding-left: 4px; color: var(--dx-muted); font-variant-numeric:
   tabular-nums; }}
-SELF td.note {{ white-space: normal; min-width: 120px; color: var(--dx-muted); }}
 SELF .quiet {{ color: var(--dx-muted); }}
 SELF .chip {{ display: inline-block; border: 1px solid var(--dx-line); border-left: 4px solid; border-radius:
   5px; padding: 1px 8px 1px 6px; font-weight: 600; max-width: 16em; overflow: hidden; text-overflow: ellipsis;
@@ -54,8 +54,8 @@ SELF .undecided {{ border-left: 1px solid var(--dx-line); padding-left: 10px; ba
   repeating-linear-gradient(135deg, var(--dx-hatch) 0 1.5px, transparent 1.5px 4px); background-size: 6px
   100%; background-repeat: no-repeat; }}
 SELF .form {{ border-left-color: var(--dx-form); }}
-SELF details {{ margin-top: 8px; }}
-SELF summary {{ color: var(--dx-muted); font-size: 12px; cursor: pointer; }}
+SELF > details {{ margin-top: 8px; }}
+SELF > details > summary {{ color: var(--dx-muted); font-size: 12px; cursor: pointer; }}
 """
 
 
@@ -85,12 +85,10 @@ def stage_cell(stages: xr.Dataset, below: str = "", theme: Themes = "auto") -> s
     marks, dark = (stage_marks(stages, theme_)[:MOST_ROWS] for theme_ in (LIGHT, DARK))
     losses = in_one_format(stages["delta_loss"].values.astype(float))
     unit = str(stages["delta_loss"].attrs.get("units", ""))
-    noted = "note" in stages and any(str(note) for note in stages["note"].values)
     heads = [
         ("stage", ""), ("steps", "number"), ("type", ""),
         (f"Δ loss ({unit})" if unit else "Δ loss", "number"), ("Δ LLC ± SE", "number two"),
         ("ends with", ""), ("90 % interval", "number"), ("probability", "number"),
-        *([("note", "")] if noted else []),
     ]  # fmt: skip
     rows = []
     for i, mark in enumerate(marks):
@@ -106,8 +104,6 @@ def stage_cell(stages: xr.Dataset, below: str = "", theme: Themes = "auto") -> s
             _with_error(float(one["delta_llc"]), float(one["delta_llc_se"])),
             *_boundary(one),
         ]
-        if noted:
-            cells.append(f'<td class="note">{escape(shorten(str(one["note"].item()), 300))}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
     count = stages.sizes["stage"]
     more = f"The first {MOST_ROWS} of {count}. " if count > MOST_ROWS else ""
@@ -115,9 +111,13 @@ def stage_cell(stages: xr.Dataset, below: str = "", theme: Themes = "auto") -> s
     words = f"{more}{dagger if any(UNSUPPORTED in row for row in rows) else ''}"
     note = stages.attrs.get("note", "")
     said = f"<p>{escape(f'{words}{str(note)[:1].upper()}{str(note)[1:]}.' if note else words)}</p>"
+    said = said if note or words else ""
+    for mark, own in zip(marks, stages["note"].values if "note" in stages else (), strict=False):
+        if str(own):
+            said += f"<p><b>{escape(shorten(mark.name, 40))}</b>: {escape(shorten(str(own), 300))}</p>"
     title = f"<h3>{count} stage{'s' if count > 1 else ''} of training</h3>"
     shades = [{f"stage-{i}": mark.colour for i, mark in enumerate(of_theme)} for of_theme in (marks, dark)]
-    return _cell(f"{title}{_table(heads, rows)}{said if note or words else ''}", below, theme, *shades)
+    return _cell(f"{title}{_table(heads, rows)}{said}", below, theme, *shades)
 
 
 def forms_cell(forms: xr.Dataset, below: str = "", theme: Themes = "auto") -> str:
@@ -167,7 +167,8 @@ def _cell(
     """A cell in our style and colours, under a name of its own, so that many stand on one page; ``below`` is
     folded under it."""
     own = f".dx-{hashlib.sha256(f'{theme}{content}'.encode()).hexdigest()[:10]}"
-    style = colours(own, theme, light, dark) + _STYLE.replace("SELF", own)
+    # Thrice its name: JupyterLab has rules of its own for tables, which are to give way.
+    style = colours(own, theme, light, dark) + _STYLE.replace("SELF", 3 * own)
     folded = f"<details><summary>Dataset</summary>{below}</details>" if below else ""
     return f'<div class="{own[1:]}"><style>{style}</style>{content}{folded}</div>'
 
