@@ -114,7 +114,8 @@ class Visuals:
         return " ".join(filter(None, told))
 
     def applied(self, figure: go.Figure) -> go.Figure:
-        """The figure (itself, changed) with its layers as they are wanted."""
+        """The figure (itself, changed) with its layers as they are wanted, in single precision."""
+        _in_single_precision(figure)
         if not self.wanted:
             return figure
         traces: Any = figure.data
@@ -188,3 +189,13 @@ def _moved(sliders: Any, place: Mapping[int, int]) -> None:
 def _first_words(error: ValueError) -> str:
     """What Plotly says of a property, without the list of all there are."""
     return shorten(" ".join(str(error).split("Valid properties:")[0].split()), _LETTERS)
+
+
+def _in_single_precision(figure: go.Figure) -> None:
+    """Seven digits are more than a screen shows, and a saved notebook is half as large."""
+    traces: Any = figure.data
+    for trace in traces:
+        for name in ("x", "y", "z"):
+            values = getattr(trace, name, None)
+            if isinstance(values, np.ndarray) and values.dtype == np.float64:
+                trace[name] = values.astype(np.float32)
