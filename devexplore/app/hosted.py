@@ -57,6 +57,10 @@ class Hosted(anywidget.AnyWidget):
         """In how many places it is shown."""
         return len(self._displays)
 
+    def __repr__(self) -> str:
+        shown = "the explorer" if self._only is None else self._only
+        return f"<devexplore widget: {shown} of {', '.join(self._served)}>"
+
     def close(self) -> None:
         """End it: what is displayed of it rests."""
         for name in list(self._displays):

@@ -2,19 +2,32 @@
 
 import html
 
+from devexplore.errors import DevexploreError
 from devexplore.run import Run
+from devexplore.views.still import still
 
 CARD = """<div class="devexplore-still" data-view="{view}" style="max-width: 1200px">
-{drawn}{picture}
-<p style="margin: 4px 0; font-size: 12px; opacity: 0.75">{words}</p>
+<div style="display: flex; flex-wrap: wrap; gap: 16px; align-items: center">
+<div style="flex: 1 1 420px; min-width: 0">{drawn}</div>{picture}
+</div>
+<p style="margin: 4px 0; font-size: 12px; opacity: 0.75">devexplore: {name}. Run the cell to explore.</p>
 </div>
 """
+
+PICTURE = (
+    '<div style="flex: 1 1 420px; min-width: 0"><img src="{source}" alt="Trajectory" width="100%"></div>'
+)
+
+_FAILS = (DevexploreError, OSError, LookupError, ValueError)
+"""What reading a damaged or half-written run raises: it has no picture then."""
 
 
 def still_card(run: Run, view: str, picture: str = "") -> str:
     """HTML without scripts: loss and LLC with their stages; beside them ``picture`` (a data address), which
     the browser drew."""
-    drawn = ""
-    image = f'<img src="{html.escape(picture)}" alt="Trajectory" style="max-width: 100%">' if picture else ""
-    words = f"devexplore: {html.escape(run.name)}. Run the cell to explore."
-    return CARD.format(view=html.escape(view), drawn=drawn, picture=image, words=words)
+    try:
+        drawn = still(run)
+    except _FAILS:
+        drawn = ""
+    image = PICTURE.format(source=html.escape(picture)) if picture else ""
+    return CARD.format(view=html.escape(view), drawn=drawn, picture=image, name=html.escape(run.name))

@@ -1,6 +1,7 @@
 """A view of runs in a notebook: what ``dx.explore`` gives there, to be shown, moved and read."""
 
 import os
+from concurrent.futures import wait
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -110,7 +111,11 @@ class View:
 
     def tokens(self) -> pd.DataFrame:
         """What the page's tokens show: a row for each token of the sequence that is read, with its losses and
-        its loss change over the chosen steps. Empty where the run has no losses of tokens."""
+        its loss change over the chosen steps. Empty where the run has no losses of tokens.
+
+        Waits until the stages are found, over which the change is taken by default.
+        """
+        wait([self._derived.stages.future])
         table = PANES["tokens"].table(self._look)
         return pd.DataFrame() if table is None else table
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from devexplore.errors import InvalidSpec
 from devexplore.measure.subject import Subject

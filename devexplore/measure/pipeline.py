@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from devexplore import schema
 from devexplore.errors import CheckpointNotFound, StoreConflict
