@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Never
 
@@ -25,6 +26,7 @@ from devexplore.schema import (
     SYSTEMS,
     TABLE,
 )
+from devexplore.store import Store
 
 SOURCE: Final = "source"
 """Where xarray keeps, in a tree's ``encoding``, the path of the store that it was opened from."""
@@ -59,7 +61,7 @@ class TreeRun(Run):
             for node in tree.subtree
             if node.path != tree.path and len(node.variables) > 0
         }
-        self._folder = folder
+        self.folder = folder
         if folder is not None:
             super().__init__(folder)
             return
@@ -78,7 +80,7 @@ class TreeRun(Run):
         return self._given[group] if group in self._given else super().dataset(group)
 
     def remedy(self, only: str) -> str:
-        if self._folder is not None:
+        if self.folder is not None:
             return super().remedy(only)
         return "these are groups of measurements alone; open their run: dx.open(path)"
 
@@ -88,24 +90,24 @@ class TreeRun(Run):
 
     @property
     def seeds(self) -> tuple[Run, ...]:  # type: ignore[override]
-        return Run(self._folder).seeds if self._folder is not None else ()
+        return Run(self.folder).seeds if self.folder is not None else ()
 
-    @property
-    def checkpoints(self) -> LocalCheckpoints:  # type: ignore[override]
-        if self._folder is not None:
-            return Run(self._folder).checkpoints
+    @cached_property
+    def checkpoints(self) -> LocalCheckpoints:
+        if self.folder is not None:
+            return Run(self.folder).checkpoints
         raise CheckpointNotFound(f"{self.name}: groups of measurements hold no checkpoints")
 
     def annotations_file(self, name: str = ANNOTATIONS_FILE, *, writing: bool = False) -> Path:
-        if self._folder is not None:
+        if self.folder is not None:
             return super().annotations_file(name, writing=writing)
         return Path(os.devnull) if not writing else self._nowhere()
 
-    def output_store(self) -> Never:
-        self._nowhere()
+    def output_store(self) -> Store:
+        return super().output_store() if self.folder is not None else self._nowhere()
 
     def refresh(self) -> None:
-        if self._folder is not None:
+        if self.folder is not None:
             super().refresh()
 
     def __repr__(self) -> str:

@@ -41,7 +41,7 @@ def test_a_name_in_the_place_of_a_run_is_refused_with_the_way_to_one(name: str, 
         getattr(dx, name)(given, *OF_A_RUN[name])
 
 
-@pytest.mark.parametrize("name", dx.figures.__all__)
+@pytest.mark.parametrize("name", sorted(set(dx.figures.__all__) - {"LAYERS"}))
 def test_figures_refuse_what_is_no_run(name: str) -> None:
     with pytest.raises(InvalidSpec, match=r"give a Run: dx\.open\('language'\)"):
         getattr(dx.figures, name)("language", *FIGURES.get(name, ()))

@@ -133,7 +133,8 @@ def dynamics_of(run: Run, dynamics: xr.Dataset | None) -> tuple[xr.Dataset | Non
     """Essential dynamics (given, or computed now; outputs are kept), or None and why not."""
     if dynamics is None:
         try:
-            kind = None if isinstance(run, TreeRun) else ensure_outputs(run).attrs.get("kind")
+            whole = not isinstance(run, TreeRun) or run.folder is not None  # checkpoints may be there
+            kind = ensure_outputs(run).attrs.get("kind") if whole else None
             dynamics = essential_dynamics(run, kind=kind)
         except LACKING as error:
             return None, str(error)

@@ -36,7 +36,8 @@ SELF .scroll {{ overflow-x: auto; margin-top: 8px; }}
 SELF .scroll table {{ border-collapse: collapse; margin: 0; font: inherit; color: inherit; border: 0;
   background: none; }}
 SELF .scroll th, SELF .scroll td {{ padding: 4px 10px; text-align: left; border: 0;
-  border-bottom: 1px solid var(--dx-line); white-space: nowrap; vertical-align: middle; background: none; color: inherit; }}
+  border-bottom: 1px solid var(--dx-line); white-space: nowrap; vertical-align: middle; background: none;
+  color: inherit; }}
 SELF .scroll tbody tr, SELF .scroll thead tr {{ background: none; }}
 SELF .scroll tbody tr:last-child td {{ border-bottom: 0; }}
 SELF .scroll th {{ color: var(--dx-muted); font-weight: 500; font-size: 11px; white-space: normal;

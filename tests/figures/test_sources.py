@@ -112,6 +112,13 @@ def test_a_tree_that_xarray_opened_shows_its_measured_steps(measured_run):
     assert dx.find_stages(held).equals(dx.find_stages(small))
 
 
+def test_outputs_that_a_tree_lacks_are_computed_where_its_run_has_checkpoints(run_without):
+    without = run_without("superposition", "outputs")
+    drawn = dx.figures.development(without.tree)
+    assert "holds no outputs" not in drawn.layout.annotations[-1].text
+    assert without.has("outputs/predictions") or dx.open(without.path).has("outputs/predictions")
+
+
 def test_a_tree_in_memory_says_what_it_cannot_do(run):
     held = run_of(tree_of(run, "losses"))
     assert isinstance(held, TreeRun)
