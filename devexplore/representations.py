@@ -1,7 +1,7 @@
 """How runs, stages and forms show themselves in a notebook.
 
-A run has ``_repr_html_``; stages and forms are Datasets, which show themselves as xarray has it unless
-IPython is told otherwise: ``install`` does that, for Datasets that say what they are (``attrs["kind"]``).
+``install`` tells IPython. A run knows nothing of drawing; stages and forms are Datasets, which show
+themselves as xarray has it unless they say what they are (``attrs["kind"]``).
 """
 
 import sys
@@ -82,7 +82,8 @@ def dataset_html(dataset: xr.Dataset) -> str:
 
 
 def install() -> None:
-    """In IPython, show stages and forms as tables; not where the user has a formatter for Datasets already.
+    """In IPython, show runs as cards, stages and forms as tables; not where the user has a formatter for
+    Datasets already.
 
     Does nothing outside IPython; to be called more than once does no harm.
     """
@@ -98,3 +99,4 @@ def install() -> None:
         html.lookup_by_type(xr.Dataset)
     except KeyError:
         html.for_type(xr.Dataset, dataset_html)
+    html.for_type_by_name("devexplore.run", "Run", run_html)

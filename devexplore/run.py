@@ -226,11 +226,6 @@ class Run:
             groups = f"unreadable: {error}"
         return f"Run({str(self.path)!r}, system={self.system!r}, groups={groups})"
 
-    def _repr_html_(self) -> str | None:
-        from devexplore.representations import run_html
-
-        return run_html(self)
-
     def _open_trees(self) -> list[xr.DataTree]:
         if self._trees is None:
             paths = [self.store_path]

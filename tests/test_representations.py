@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import devexplore as dx
-from devexplore.representations import dataset_html
+from devexplore.representations import dataset_html, run_html
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">&amp;'
 
@@ -42,7 +42,7 @@ def cells(html: str) -> list[list[str]]:
 
 
 def test_a_run_shows_what_it_is_what_is_measured_and_how_to_go_on(run):
-    html = run._repr_html_()
+    html = run_html(run)
     text = unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", html))
     assert run.name in text
     assert "toy model of superposition" in text
@@ -56,7 +56,7 @@ def test_a_run_shows_what_it_is_what_is_measured_and_how_to_go_on(run):
 
 def test_a_run_without_measurements_says_how_to_make_them(trained_run):
     run = dx.open(trained_run("superposition"))
-    html = run._repr_html_()
+    html = run_html(run)
     assert "Nothing is measured yet." in html
     assert run.measure_command("losses,llc") in unescape(html)
     assert "<svg" not in html
@@ -67,7 +67,7 @@ def test_a_run_whose_store_is_damaged_falls_back_to_text(measured_run):
     for file in (path / "measurements.zarr" / "llc").rglob("zarr.json"):
         file.write_text("{", encoding="utf-8")
     run = dx.open(path)
-    assert run._repr_html_() is None
+    assert run_html(run) is None
     assert repr(run).startswith(f"Run({str(path)!r}, system='superposition', groups=")
 
 
@@ -78,7 +78,7 @@ def test_a_run_of_a_hostile_name_is_text(measured_run, tmp_path):
     recipe.write_text(json.dumps(held | {"name": EVIL}), encoding="utf-8")
     run = dx.open(path)
     assert run.name == EVIL
-    html = run._repr_html_()
+    html = run_html(run)
     assert "<script" not in html
     assert "<img" not in html
     assert EVIL in unescape(html)
