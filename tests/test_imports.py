@@ -40,7 +40,8 @@ def test_the_command_line_parses_and_refuses_without_loading_anything_heavy(tmp_
 
 def test_every_public_name_resolves_to_what_it_is_called():
     assert dx.figures.__name__ == "devexplore.figures"
-    for name in set(dx.__all__) - {"figures"}:
+    assert dx.widgets.__name__ == "devexplore.app.widgets"
+    for name in set(dx.__all__) - {"figures", "widgets"}:
         value = getattr(dx, name)
         assert callable(value), name
         if name not in ("open", "measure"):

@@ -33,6 +33,8 @@ class Hosted(anywidget.AnyWidget):
     view = traitlets.Unicode(help="Which picture in the notebook rests while this is shown.").tag(sync=True)
     tall = traitlets.Unicode(help="Height, as CSS.").tag(sync=True)
 
+    _displays: dict[str, Display] = {}  # noqa: RUF012 - of a widget that was refused: it closes, too
+
     def __init__(
         self,
         served: ServedRuns,
@@ -46,7 +48,7 @@ class Hosted(anywidget.AnyWidget):
         layout = ipywidgets.Layout(width="100%", min_width="240px", margin="2px 0")
         super().__init__(version=notebook_code().version, view=view, tall=f"{height}px", layout=layout)
         self._served, self._selection, self._home, self._only = served, selection, home, only
-        self._displays: dict[str, Display] = {}
+        self._displays = {}
         self._asked: dict[str, float] = {}
         self.on_shown: Callable[[], None] = lambda: None
         self.on_picture: Callable[[str], None] = lambda picture: None

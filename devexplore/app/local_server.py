@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
-import socket
 import threading
-import time
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import panel as pn
+from panel.io.server import get_server
 
 from devexplore.app.link import copied, link
-from devexplore.app.page import ADDRESS, free_port, listen
+from devexplore.app.page import ADDRESS, free_port, of_this_machine
 from devexplore.app.place import ServedPage
 from devexplore.app.session import Session
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOCK = threading.Lock()
 _VIEWS: dict[str, View] = {}
-_RUNNING: tuple[int, Any] | None = None
+_RUNNING: ServerThread | None = None
 
 FRAME = """<div data-devexplore="{view}"></div>
 <script>
@@ -47,25 +48,48 @@ UNREACHABLE = (
 )
 
 
+class ServerThread(threading.Thread):
+    """Serves in an event loop of its own until it is stopped; its port is free again then.
+
+    Raises what keeps the server from starting.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(name="devexplore-server", daemon=True)
+        self.port = port
+        self._begun: Future[asyncio.AbstractEventLoop] = Future()
+        self.start()
+        self._loop = self._begun.result()
+
+    def run(self) -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            server = get_server({"/": _session}, port=self.port, start=False, **of_this_machine(self.port))
+            server.start()
+        except BaseException as error:  # noqa: BLE001 - who waits for it is told
+            self._begun.set_exception(error)
+            return
+        self._begun.set_result(loop)
+        loop.run_forever()
+        server.stop(wait=False)
+        server.unlisten()
+        loop.run_until_complete(asyncio.sleep(0.05))  # connections close
+        loop.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.join(5)
+
+
 def serve_view(view: View) -> str:
     """The address of a view, which is served from now on, to this machine only."""
     global _RUNNING
     with _LOCK:
         if _RUNNING is None:
-            port = free_port(0)
-            _RUNNING = (port, listen(_session, port, threaded=True))
-            _wait_for(port)
+            _RUNNING = ServerThread(free_port(0))
         _VIEWS[view.id] = view
-        return f"http://{ADDRESS}:{_RUNNING[0]}/?view={view.id}"
-
-
-def _wait_for(port: int) -> None:
-    """The thread has begun; a browser that asks before it listens would be told that nobody is there."""
-    for _ in range(200):
-        with socket.socket() as trial:
-            if trial.connect_ex((ADDRESS, port)) == 0:
-                return
-        time.sleep(0.05)
+        return f"http://{ADDRESS}:{_RUNNING.port}/?view={view.id}"
 
 
 def stop_serving(view: View) -> None:
@@ -74,7 +98,7 @@ def stop_serving(view: View) -> None:
     with _LOCK:
         _VIEWS.pop(view.id, None)
         if not _VIEWS and _RUNNING is not None:
-            _RUNNING[1].stop()
+            _RUNNING.stop()
             _RUNNING = None
 
 

@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 os.environ.setdefault("BOKEH_RESOURCES", "server")  # before Panel loads: no style or script from outside
@@ -64,21 +64,18 @@ def serve(
     def session() -> pn.viewable.Viewable:
         return page(derived, selection)
 
-    return listen(session, port, threaded=threaded)
+    return pn.serve({"/": session}, port=port, threaded=threaded, **of_this_machine(port))
 
 
-def listen(session: Callable[[], pn.viewable.Viewable], port: int, *, threaded: bool) -> Any:
-    """Serve what ``session`` makes, one for each browser, to this machine only."""
-    return pn.serve(
-        {"/": session},
-        address=ADDRESS,
-        port=port,
-        title="devexplore",
-        show=False,
-        threaded=threaded,
-        verbose=False,
-        websocket_origin=[f"{ADDRESS}:{port}", f"localhost:{port}"],
-    )
+def of_this_machine(port: int) -> dict[str, Any]:
+    """What keeps a server of Panel's to this machine, and quiet."""
+    return {
+        "address": ADDRESS,
+        "title": "devexplore",
+        "show": False,
+        "verbose": False,
+        "websocket_origin": [f"{ADDRESS}:{port}", f"localhost:{port}"],
+    }
 
 
 def free_port(wanted: int) -> int:

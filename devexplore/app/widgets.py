@@ -31,6 +31,7 @@ class SelectionWidget(Hosted):
 
     shows: ClassVar[str]
     usual_height: ClassVar[int]
+    _watcher: param.parameterized.Watcher | None = None
 
     step = traitlets.Int(-1, help="The training step; −1: the last checkpoint.").tag(sync=True)
     pinned = traitlets.Int(-1, help="The step that it is compared with; −1: none.").tag(sync=True)
@@ -80,7 +81,8 @@ class SelectionWidget(Hosted):
 
     def close(self) -> None:
         """End it."""
-        self._selection.param.unwatch(self._watcher)
+        if self._watcher is not None:
+            self._selection.param.unwatch(self._watcher)
         super().close()
 
     @classmethod
