@@ -11,7 +11,7 @@ import xarray as xr
 
 from devexplore.checkpoints import LocalCheckpoints
 from devexplore.errors import CheckpointNotFound, InvalidSpec, NotMeasured, NotWritable
-from devexplore.run import Run
+from devexplore.run import Run, open_run
 from devexplore.schema import (
     ANNOTATIONS_FILE,
     CHAINS,
@@ -180,3 +180,16 @@ def _said(group: xr.Dataset) -> dict[str, Any]:
         sources = {}
     own = {name: group.attrs[name] for name in ("system",) if name in group.attrs}
     return (sources if isinstance(sources, dict) else {}) | own
+
+
+def stored_run(run: Run | str | os.PathLike[str]) -> Run:
+    """A run (opened where it is named) whose own files are what is shown of it.
+
+    Raises ``InvalidSpec`` for a tree, which may be other than its files, and what opening the run raises.
+    """
+    if isinstance(run, TreeRun | xr.DataTree | xr.Dataset):
+        raise InvalidSpec(
+            "a tree in memory may be other than its files, which the page shows: give the run itself, "
+            "dx.open(path), or tree.dx.explore() for the run that the tree was opened from"
+        )
+    return run if isinstance(run, Run) else open_run(run)

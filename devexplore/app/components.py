@@ -144,6 +144,7 @@ class Frame(Asking):
     news = param.String("", doc="JSON of what there is to say of the run beside what it holds.")
     query = param.String("", doc="The Selection as a URL query; the browser shows it in its address.")
     bus = param.String("", doc="Name of the page's bus in the browser.")
+    inside = param.Boolean(False, doc="Whether it is a part of another page: a notebook.")
 
     __abstract = True
 
@@ -180,7 +181,6 @@ class Shell(Frame):
     """Header, player, help and the grid that holds the panes."""
 
     tabs = param.List([], doc="Name and title of each pane that shares a place with others.")
-    inside = param.Boolean(False, doc="Whether it is a part of another page: a notebook.")
     timeline = Child(doc="Pane.")
     trajectory = Child(doc="Pane.")
     tokens = Child(doc="Pane.")

@@ -14,11 +14,13 @@ from devexplore.app.runs import ServedRuns
 from devexplore.app.select import Select, as_selection
 from devexplore.app.view import How, View
 from devexplore.errors import InvalidSpec
-from devexplore.run import Run, bundled_runs, open_run
+from devexplore.run import Run, bundled_runs
+from devexplore.tree_run import stored_run
 
 HOW = ("auto", "widget", "server", "browser")
 
-LEAST_HEIGHT = 320
+LEAST_HEIGHT = 480
+MOST_HEIGHT = 10_000
 
 
 class Chosen(NamedTuple):
@@ -55,10 +57,9 @@ def explore(
     """
     if how not in HOW:
         raise InvalidSpec(f"how: expected one of {', '.join(HOW)}, got {how!r}")
-    if isinstance(height, bool) or not isinstance(height, int) or height < LEAST_HEIGHT:
-        raise InvalidSpec(f"height: expected {LEAST_HEIGHT} pixels or more, got {height!r}")
+    require_pixels(height, LEAST_HEIGHT)
     selection = as_selection(select)
-    opened = [run if isinstance(run, Run) else open_run(run) for run in (runs or bundled_runs().values())]
+    opened = [stored_run(run) for run in (runs or bundled_runs().values())]
     for run in reversed(opened if runs else []):
         remember(run)
     notebook = in_notebook()
@@ -66,10 +67,18 @@ def explore(
         serve(opened, selection=selection)
         return None
     chosen = _choose(how, notebook)
-    view = View(served_runs(opened), selection, home(), height, chosen.how, chosen.why)
+    falls_back = how == "auto"
+    view = View(served_runs(opened), selection, home(), height, chosen.how, chosen.why, falls_back=falls_back)
     if how == "browser":
         webbrowser.open(view.address)
     return view
+
+
+def require_pixels(height: object, least: int) -> None:
+    """Raises ``InvalidSpec`` unless it is a height in pixels that can be."""
+    if isinstance(height, bool) or not isinstance(height, int) or not least <= height <= MOST_HEIGHT:
+        many = f"{least} to {MOST_HEIGHT:,}"
+        raise InvalidSpec(f"height: expected a whole number of pixels, {many}, got {height!r}")
 
 
 def _choose(how: Literal["auto", "widget", "server", "browser"], notebook: bool) -> Chosen:

@@ -10,6 +10,7 @@ import traitlets
 
 from devexplore.app.bundle import notebook_code
 from devexplore.app.components import script
+from devexplore.app.derived import READ_ERRORS
 from devexplore.app.display import Display
 from devexplore.app.place import Place
 from devexplore.app.runs import ServedRuns
@@ -51,6 +52,7 @@ class Hosted(anywidget.AnyWidget):
         self._displays = {}
         self._asked: dict[str, float] = {}
         self.on_shown: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[str], None] = lambda why: None
         self.on_picture: Callable[[str], None] = lambda picture: None
         self.on_msg(self._hear)
 
@@ -71,6 +73,8 @@ class Hosted(anywidget.AnyWidget):
 
     def _hear(self, _: Any, message: Mapping[str, Any], buffers: Any) -> None:
         want, name = message.get("want"), str(message.get("display", ""))
+        if want in ("here", "code"):
+            self.on_shown()
         if want == "code":
             self.send({"code": notebook_code().version}, [notebook_code().packed])
         elif want == "open":
@@ -79,6 +83,8 @@ class Hosted(anywidget.AnyWidget):
             self._asked.pop(name, None)
         elif want == "close":
             self._close(name)
+        elif want == "failed":
+            self.on_failed(str(message.get("why", "")))
         elif want == "picture":
             self.on_picture(str(message["picture"]))
         elif name in self._displays:
@@ -98,8 +104,11 @@ class Hosted(anywidget.AnyWidget):
         def send(message: Mapping[str, Any]) -> None:
             self.send({"display": name, **message})
 
-        self._displays[name] = Display(self._served, self._selection, self._home, send, self._only)
-        self.on_shown()
+        try:
+            self._displays[name] = Display(self._served, self._selection, self._home, send, self._only)
+        except READ_ERRORS as error:
+            send({"trouble": str(error)})
+            return
 
     def _close(self, name: str) -> None:
         self._asked.pop(name, None)

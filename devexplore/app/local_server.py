@@ -10,11 +10,12 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import panel as pn
+import panel.models.plotly
 from panel.io.server import get_server
 
 from devexplore.app.link import copied, link
 from devexplore.app.page import ADDRESS, free_port, of_this_machine
-from devexplore.app.place import ServedPage
+from devexplore.app.place import Act, ServedPage
 from devexplore.app.session import Session
 
 if TYPE_CHECKING:
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 
 _LOCK = threading.Lock()
 _VIEWS: dict[str, View] = {}
+_SESSIONS: dict[str, list[Act]] = {}
+"""What ends each browser's session of a view."""
+
 _RUNNING: ServerThread | None = None
 
 FRAME = """<div data-devexplore="{view}"></div>
 <script>
 (async () => {{
   const address = {address}, hole = () => document.querySelector('[data-devexplore="{view}"]:empty');
-  try {{ await fetch(address, {{mode: "no-cors"}}); }} catch {{
+  try {{ await fetch(new URL("/favicon.ico", address), {{mode: "no-cors"}}); }} catch {{
     if (hole()) hole().textContent = {unreachable};
     return;
   }}
@@ -97,6 +101,8 @@ def stop_serving(view: View) -> None:
     global _RUNNING
     with _LOCK:
         _VIEWS.pop(view.id, None)
+        for end in _SESSIONS.pop(view.id, []).copy():
+            end()
         if not _VIEWS and _RUNNING is not None:
             _RUNNING.stop()
             _RUNNING = None
@@ -108,13 +114,12 @@ def frame(view: View, address: str, height: int) -> str:
         view=html.escape(view.id),
         address=json.dumps(address),
         height=height,
-        unreachable=json.dumps(UNREACHABLE.format(address=f"{ADDRESS}")),
+        unreachable=json.dumps(UNREACHABLE.format(address=ADDRESS)),
     )
 
 
 def _session() -> pn.viewable.Viewable:
     """One browser's session of the view that its address names."""
-    pn.extension("plotly", notifications=False)
     asked = (pn.state.session_args or {}).get("view", [b""])[0].decode(errors="replace")
     view = _VIEWS.get(asked)
     if view is None:
@@ -122,6 +127,16 @@ def _session() -> pn.viewable.Viewable:
     place = ServedPage()
     own = copied(view.selection)
     session = Session(view.served, own, place)
-    place.at_end(link(view.selection, view.home, own, place))
+    unlink = link(view.selection, view.home, own, place)
+    ends = _SESSIONS.setdefault(view.id, [])
+
+    def end() -> None:
+        unlink()
+        session.close()
+        if end in ends:
+            ends.remove(end)
+
+    ends.append(end)
+    place.at_end(end)
     pn.state.onload(session.keep_up)
     return session.shell

@@ -1,13 +1,10 @@
 """The page: one session's view, and the server that shows it on this machine only."""
 
-import os
 import socket
 import threading
 import webbrowser
 from collections.abc import Sequence
 from typing import Any
-
-os.environ.setdefault("BOKEH_RESOURCES", "server")  # before Panel loads: no style or script from outside
 
 import panel as pn
 

@@ -76,7 +76,9 @@ class Kernel:
         self._loop = asyncio.get_running_loop()
 
     def soon(self, act: Act) -> None:
-        if not self._loop.is_closed():
+        if self._loop.is_closed():
+            act()  # its thread has ended: nothing else changes there
+        else:
             self._loop.call_soon_threadsafe(act)
 
     def every(self, period_ms: int, act: Act) -> Act:

@@ -14,7 +14,8 @@ from devexplore.app.recorder import Recorder
 from devexplore.app.selection import Selection
 from devexplore.errors import InvalidSpec
 from devexplore.paths import as_path, check_place, write_whole
-from devexplore.run import Run, open_run
+from devexplore.run import Run
+from devexplore.tree_run import stored_run
 from devexplore.views.style import THEMES, ThemeName
 
 POLICY = (
@@ -74,7 +75,7 @@ def report(
     """
     if theme is not None and theme not in THEMES:
         raise InvalidSpec(f"theme: expected {' or '.join(map(repr, THEMES))}, got {theme!r}")
-    opened = run if isinstance(run, Run) else open_run(run)
+    opened = stored_run(run)
     usual = re.sub(r"[^\w.-]+", "_", opened.name) + ".html"
     file = as_path(usual if out is None else out, "a file for the report")
     check_place(file, "the report")

@@ -1,7 +1,7 @@
 """What people give as a view to begin with, as a Selection."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,17 @@ def as_selection(select: Select) -> Selection:
         "select: expected a Selection, its values by name ({'step': 3400}), the query of an address or the "
         f"path of a saved view, got {type(select).__name__}"
     )
+
+
+def require_among(selection: Selection, runs: Collection[str]) -> None:
+    """Let a Selection without a run look at the first. Raises ``InvalidSpec`` where it looks at another."""
+    if selection.run and selection.run not in runs:
+        raise InvalidSpec(
+            f"select: it looks at the run {selection.run!r}, and here is {', '.join(runs)}: "
+            "give this one a Selection of its own (one Selection moves views of the same runs)"
+        )
+    if not selection.run:
+        selection.run = next(iter(runs))
 
 
 def saved_view(file: Path, said: str) -> Selection:

@@ -5,10 +5,12 @@ So a URL, a notebook cell and a test all bring back the same picture.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from copy import copy
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import numpy as np
 import param
 
 VERSION = 1
@@ -103,9 +105,21 @@ class Selection(param.Parameterized):
     )
     theme = param.Selector(default="", objects=["", "light", "dark"], doc="Empty: as the browser prefers.")
 
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.follows = False
+        """Whether what changes it now comes from another Selection, which has seen to the rest."""
+        self.param.watch(self._run_changed, self._names())
+
+    def _run_changed(self, *events: param.parameterized.Event) -> None:
+        """What belongs to the run before is forgotten, but for what was changed together with the run."""
+        changed = {event.name: event for event in events}
+        if "run" in changed and changed["run"].old and not self.follows:
+            self.forget_run(keep=changed)
+
     def state(self) -> dict[str, Any]:
         """All values by name, ready for JSON."""
-        return {name: getattr(self, name) for name in self._names()}
+        return {name: _plain(getattr(self, name)) for name in self._names()}
 
     def to_json(self) -> str:
         """The Selection as JSON, with its version."""
@@ -179,16 +193,19 @@ class Selection(param.Parameterized):
             valid[name] = list(dict.fromkeys(value)) if name == "strips" else value  # none is drawn twice
         self.param.update(**valid)
 
-    def forget_run(self) -> None:
+    def forget_run(self, keep: Container[str] = ()) -> None:
         """Back to the defaults in all that belongs to one run: its steps, tokens, forms and metrics."""
-        fresh = Selection()
-        self.param.update(
-            **{name: getattr(fresh, name) for name in self._names() if name not in _OF_THE_PAGE}
-        )
+        gone = [name for name in self._names() if name not in _OF_THE_PAGE and name not in keep]
+        self.param.update(**{name: copy(self.param[name].default) for name in gone})
 
     @classmethod
     def _names(cls) -> list[str]:
         return [name for name in cls.param if name != "name"]
+
+
+def _plain(value: Any) -> Any:
+    """As Python has it: JSON knows no numbers of numpy's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _number(kind: type, text: str) -> float | None:

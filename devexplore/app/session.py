@@ -80,7 +80,7 @@ class Session:
         self.shell: Frame = (
             Shell(selection, self.viewers, bus=bus, tabs=self.tabs, inside=inside, sizing_mode="stretch_both")
             if only is None
-            else Single(selection, bus=bus, shows=only)
+            else Single(selection, bus=bus, shows=only, inside=inside)
         )
         self.shell.asked = self._asked_to_open
         self.show_run()
@@ -317,7 +317,6 @@ class Session:
             self.selection.run = next(iter(self.runs))
             return
         self._notice = ""
-        self.selection.forget_run()
         self.show_run()
 
     def _frame(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import html
 
-from devexplore.errors import DevexploreError
+from devexplore.app.derived import READ_ERRORS
 from devexplore.run import Run
 from devexplore.views.still import still
 
@@ -18,16 +18,13 @@ PICTURE = (
     '<div style="flex: 1 1 420px; min-width: 0"><img src="{source}" alt="Trajectory" width="100%"></div>'
 )
 
-_FAILS = (DevexploreError, OSError, LookupError, ValueError)
-"""What reading a damaged or half-written run raises: it has no picture then."""
-
 
 def still_card(run: Run, view: str, picture: str = "") -> str:
     """HTML without scripts: loss and LLC with their stages; beside them ``picture`` (a data address), which
     the browser drew."""
     try:
         drawn = still(run)
-    except _FAILS:
+    except READ_ERRORS:  # a picture less
         drawn = ""
     image = PICTURE.format(source=html.escape(picture)) if picture else ""
     return CARD.format(view=html.escape(view), drawn=drawn, picture=image, name=html.escape(run.name))

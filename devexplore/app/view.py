@@ -20,6 +20,7 @@ from devexplore.app.panes import PANES
 from devexplore.app.place import Place
 from devexplore.app.report import report
 from devexplore.app.runs import ServedRuns
+from devexplore.app.select import require_among
 from devexplore.app.selection import Selection
 from devexplore.app.still import still_card
 from devexplore.errors import InvalidSpec
@@ -44,7 +45,15 @@ class View:
     """
 
     def __init__(
-        self, served: ServedRuns, selection: Selection, home: Place, height: int, how: How, why: str
+        self,
+        served: ServedRuns,
+        selection: Selection,
+        home: Place,
+        height: int,
+        how: How,
+        why: str,
+        *,
+        falls_back: bool = False,
     ) -> None:
         self.id = uuid4().hex
         self.served, self.home = served, home
@@ -52,11 +61,10 @@ class View:
         self._how: How = how
         self._why = why
         self._picture = ""
-        self._shown = False
-        self._times = 0
+        self._falls_back = falls_back
+        self._shown, self._times, self._live = False, 0, ""
         self._widget: Hosted | None = None
-        if selection.run not in served:
-            selection.run = next(iter(served))
+        require_among(selection, served)
 
     @property
     def selection(self) -> Selection:
@@ -82,10 +90,11 @@ class View:
     @property
     def widget(self) -> Hosted:
         """The explorer as an ipywidget, for layouts of one's own."""
-        if self._widget is None:
+        if self._widget is None or self._widget.comm is None:  # it was closed
             self._widget = Hosted(self.served, self._selection, self.home, self._height, view=self.id)
             self._widget.on_picture = lambda picture: self.home.soon(partial(self._keep_picture, picture))
             self._widget.on_shown = self._show
+            self._widget.on_failed = lambda why: self.home.soon(partial(self._fail, why))
         return self._widget
 
     @property
@@ -124,9 +133,8 @@ class View:
 
         ``options`` go to that function. Raises ``InvalidSpec`` for a name that it has not.
         """
-        drawn = [one for one in figures.__all__ if one != "save"]
-        if name not in drawn:
-            raise InvalidSpec(f"figure: expected one of {', '.join(drawn)}, got {name!r}")
+        if name not in figures.LAYERS:
+            raise InvalidSpec(f"figure: expected one of {', '.join(figures.LAYERS)}, got {name!r}")
         return getattr(figures, name)(self.run, **options)
 
     def save(self, out: str | os.PathLike[str]) -> Path:
@@ -166,14 +174,20 @@ class View:
         display({"text/html": still, "text/plain": repr(self)}, raw=True, display_id=self.id)
         live = f"{self.id}-{self._times}"
         display(data, raw=True, display_id=live)
-        self._expect_front_end(live)
+        self._live = live
+        if self._falls_back:
+            self._expect_front_end()
 
     @property
     def _derived(self) -> DerivedRun:
-        return self.served[self._selection.run]
+        name = self._selection.run
+        if name not in self.served:
+            raise InvalidSpec(f"selection.run: this view has {', '.join(self.served)}, not {name!r}")
+        return self.served[name]
 
     @property
     def _look(self) -> Look:
+        self._derived  # noqa: B018  says where the run is none of this view
         return Look(self.served, self._selection)
 
     def _keep_picture(self, picture: str) -> None:
@@ -187,7 +201,12 @@ class View:
     def _show(self) -> None:
         self._shown = True
 
-    def _expect_front_end(self, live: str) -> None:
+    def _fail(self, why: str) -> None:
+        """The front end shows widgets, but not this one."""
+        if self._falls_back and self._how == "widget":
+            self._fall_back(f"the notebook's front end could not draw it ({why})")
+
+    def _expect_front_end(self) -> None:
         """A front end that cannot show the widget does not say so: when none has, the server takes over."""
         left = WAIT_TICKS
 
@@ -198,18 +217,18 @@ class View:
                 stop()
             elif left == 0:
                 stop()
-                self._fall_back(live)
+                self._fall_back(
+                    "the notebook's front end did not show a widget: install anywidget where Jupyter runs, "
+                    "or choose how='server'"
+                )
 
         stop = self.home.every(TICK_MS, look)
 
-    def _fall_back(self, live: str) -> None:
+    def _fall_back(self, why: str) -> None:
         from IPython.display import update_display
 
         self._how = "server"
-        self._why = (
-            "the notebook's front end did not show a widget: install anywidget where Jupyter runs, "
-            "or choose how='server'"
-        )
+        self._why = why
         if self._widget is not None:
             self._widget.close()
             self._widget = None
@@ -217,7 +236,7 @@ class View:
         said = f"devexplore: shown by a local server, as {self._why}."
         words = f'<p style="font-size: 12px; opacity: 0.75">{said}</p>'
         still = still_card(self.run, self.id, self._picture)
-        update_display({"text/plain": ""}, raw=True, display_id=live)
+        update_display({"text/plain": ""}, raw=True, display_id=self._live)
         update_display(
             {"text/html": still + words + served, "text/plain": repr(self)}, raw=True, display_id=self.id
         )

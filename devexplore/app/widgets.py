@@ -14,12 +14,13 @@ from typing import Any, ClassVar
 import param
 import traitlets
 
-from devexplore.app.explore import home, served_runs
+from devexplore.app.explore import home, require_pixels, served_runs
 from devexplore.app.hosted import Hosted
-from devexplore.app.select import Select, as_selection
+from devexplore.app.select import Select, as_selection, require_among
 from devexplore.app.selection import Selection
 from devexplore.errors import InvalidSpec
-from devexplore.run import Run, open_run
+from devexplore.run import Run
+from devexplore.tree_run import stored_run
 
 __all__ = ["StageWidget", "StepPlayer", "TokenWidget", "TrajectoryWidget"]
 
@@ -55,8 +56,7 @@ class SelectionWidget(Hosted):
         raises.
         """
         tall = self.usual_height if height is None else height
-        if isinstance(tall, bool) or not isinstance(tall, int) or tall < LEAST_HEIGHT:
-            raise InvalidSpec(f"height: expected {LEAST_HEIGHT} pixels or more, got {height!r}")
+        require_pixels(tall, LEAST_HEIGHT)
         chosen = as_selection(selection)
         unknown = [name for name in values if name not in self._followed()]
         if unknown:
@@ -65,10 +65,9 @@ class SelectionWidget(Hosted):
             )
         begun = as_selection(values)  # says what cannot be
         chosen.apply({name: getattr(begun, name) for name in values})
-        opened = run if isinstance(run, Run) else open_run(run)
+        opened = stored_run(run)
         served = served_runs([opened])
-        if chosen.run not in served:
-            chosen.run = next(iter(served))
+        require_among(chosen, served)
         super().__init__(served, chosen, home(), tall, only=self.shows)
         self._watcher = chosen.param.watch(self._take_over, list(self._followed()))
         self._take_over()

@@ -288,5 +288,5 @@ def _round_values(low: float, high: float) -> list[float]:
 
 
 def _short(value: float) -> str:
-    text = f"{value:.3g}" if abs(value) < 10_000 else step_label(abs(value)) if value > 0 else f"{value:.2g}"
+    text = f"{value:.3g}" if abs(value) < 10_000 else step_label(value) if value > 0 else f"{value:.2g}"
     return text.replace("-", "−")

@@ -144,6 +144,7 @@ def test_p_pins_the_step_everywhere_and_escape_leaves_the_large_pane_first_then_
     assert page.get_by_role("button", name="Unpin this step (p)").get_attribute("aria-pressed") == "true"
     marked = page.evaluate(TOUCHES)
     assert marked["rings"] == [True] * 3
+    assert marked["now"] is not None
     assert marked["space"] == marked["now"]
     assert "pinned=" in page.url
     page.keyboard.press("Escape")

@@ -59,12 +59,40 @@ def test_what_arrives_is_not_sent_back(pair):
     assert not places[0].waiting
 
 
-def test_what_follows_from_a_change_on_the_other_side_comes_back(pair):
+def test_what_is_corrected_on_the_other_side_comes_back(pair):
     one, other, places, _ = pair
-    other.param.watch(lambda _: setattr(other, "step", -1), "run")  # as a session does
-    one.run = "another"
+    other.param.watch(lambda _: setattr(other, "run", "known"), "run")  # as a session does with unknown runs
+    one.run = "unknown"
     settle(places)
-    assert (one.run, one.step) == ("another", -1)
+    assert (one.run, other.run) == ("known", "known")
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_another_run_forgets_the_steps_of_the_one_before_but_not_what_is_set_for_it(side):
+    places = Later(), Later()
+    one = Selection(run="a", step=7, form=2)
+    other = copied(one)
+    link(one, places[0], other, places[1])
+    changed = (one, other)[side]
+    changed.run = "b"
+    changed.step = 1000
+    settle(places)
+    assert (one.run, one.step, one.form) == ("b", 1000, -1)
+    assert other.state() == one.state()
+    changed.param.update(run="a", step=5)
+    settle(places)
+    assert (one.run, one.step) == ("a", 5)
+    assert other.state() == one.state()
+
+
+def test_a_display_dresses_as_it_likes(pair):
+    one, other, places, _ = pair
+    other.theme = "dark"
+    settle(places)
+    assert one.theme == ""
+    one.theme = "light"
+    settle(places)
+    assert other.theme == "light"
 
 
 @given(

@@ -13,6 +13,7 @@ from devexplore.errors import InvalidSpec, NotMeasured
 from devexplore.sampling.trust import DOUBTFUL, NOT_AN_LLC, TRUSTED
 from devexplore.tree_run import run_of
 from devexplore.views.axes import log_step
+from devexplore.views.llc_row import estimate_range
 from devexplore.views.still import _LEFT, _RIGHT, MOST_BYTES, WIDTH, still
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,8 +77,13 @@ def test_each_estimate_is_drawn_by_its_verdict_at_its_step(run, stages):
     expected = _LEFT + x[known & (verdict == TRUSTED)] / x.max() * (WIDTH - _LEFT - _RIGHT)
     np.testing.assert_allclose(across, expected, atol=0.051)
     inside = known & (verdict != NOT_AN_LLC)
-    assert "".join(paths(drawn, "doubtful")).count("M") <= (known & (verdict == DOUBTFUL)).sum()
+    low, high = estimate_range(llc["llc"].values, np.nan_to_num(llc["llc_se"].values), verdict)
+    seen = known & (llc["llc"].values >= low) & (llc["llc"].values <= high)
+    for kind, level in (("doubtful", DOUBTFUL), ("none", NOT_AN_LLC)):
+        rings = re.findall(r"M([\d.]+) ", "".join(paths(drawn, kind)))
+        assert len(rings) == (seen & (verdict == level)).sum()
     assert inside.sum() > 3
+    assert (seen & (verdict == NOT_AN_LLC)).any()
 
 
 def test_stages_are_named_and_their_types_are_told_by_bands_and_by_words(run, stages):

@@ -32,12 +32,22 @@ function buildBridge(model, bus, missing = () => {}) {
   };
   model.on("payload", readPayload);
 
+  // A notebook's front end may change its dress.
+  const followTheme = () => {
+    const dressed = new MutationObserver(() => bus.set({theme: prefersDark() ? "dark" : "light"}, "itself"));
+    dressed.observe(document.body, {attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"]});
+    model.on("remove", () => dressed.disconnect());
+  };
+
   // What Python knows already is not sent back. Without a chosen theme Python draws the light one: tell it of dark.
   return () => {
     const {version, ...start} = JSON.parse(model.state);
     bus.set({...start, theme: start.theme || "light"}, "server");
     bus.flush();
-    if (!start.theme && prefersDark()) bus.set({theme: "dark"}, "itself");
+    if (!start.theme) {
+      if (prefersDark()) bus.set({theme: "dark"}, "itself");
+      if (model.inside) followTheme();
+    }
     readPayload();
   };
 }

@@ -1,6 +1,7 @@
 // What a notebook stores of us: it brings the explorer from the kernel, once a page, and opens displays of it.
 // Nothing is fetched from anywhere else.
 
+const ASK_AGAIN_MS = 4000;
 const shelf = (globalThis.devexploreCode ??= new Map());
 
 async function unpack(buffer) {
@@ -21,9 +22,11 @@ function bring(model, version) {
     model.on("msg:custom", (message, buffers) => {
       if (!message.code || held.came) return;
       held.came = true;
-      unpack(buffers[0]).then(held.resolve, held.reject);
+      unpack(buffers[0]).then(held.resolve, error => { shelf.delete(version); held.reject(error); });
     });
-    model.send({want: "code"});
+    const ask = () => { if (!held.came) model.send({want: "code"}); };
+    if (held.asked) setTimeout(ask, ASK_AGAIN_MS); else ask();  // one kernel may have ended before it answered
+    held.asked = true;
   }
   return held.code;
 }
@@ -34,9 +37,11 @@ function render({model, el}) {
   const hear = message => {
     if (message.display && message.display !== id) return;
     if (message.alive && display) model.send({display: id, want: "alive"});
+    else if (message.trouble) el.textContent = `devexplore cannot show this: ${message.trouble}`;
     else display?.hear(message);
   };
   const lose = () => display?.lose();  // the kernel is gone: a new one knows nothing of us
+  model.send({want: "here"});
   model.on("msg:custom", hear);
   model.on("comm_live_update", lose);
   model.on("comm:close", lose);
@@ -44,7 +49,10 @@ function render({model, el}) {
     if (gone) return;
     display = code.openDisplay({el, id, view: model.get("view"), height: model.get("tall"), send: message => model.send(message)});
     model.send({display: id, want: "open"});
-  }, error => { el.textContent = `devexplore cannot be shown here: ${error.message}`; });
+  }, error => {
+    el.textContent = `devexplore cannot be shown here: ${error.message}`;
+    model.send({want: "failed", why: error.message});
+  });
   return () => {
     gone = true;
     model.off("msg:custom", hear);

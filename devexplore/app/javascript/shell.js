@@ -32,6 +32,7 @@ function watchServer(bus, inside) {
 function render({model, el}) {
   const bus = openBus(model.bus);
   const {version} = JSON.parse(model.state), {inside} = model;
+  if (!inside && window !== window.top) bus.gone = {who: "This view was closed, or its kernel has ended", then: "Run its cell again"};
 
   const theme = h("button", {type: "button", class: "icon", onclick: () => bus.set({theme: bus.state.theme === "dark" ? "light" : "dark"})});
   const chooser = select("Run", [], name => bus.set({run: name}));
