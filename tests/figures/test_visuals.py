@@ -174,7 +174,8 @@ def test_a_slider_moves_the_traces_that_are_left(made):
     for before, after in zip(whole.layout.sliders[0].steps, part.layout.sliders[0].steps, strict=True):
         moved = [layer_of(part.data[i]) for i in after.args[1]]
         assert moved == [layer_of(whole.data[i]) for i in before.args[1]][1:] == ["wells", "ties", "n"]
-        np.testing.assert_equal(after.args[0]["x"], before.args[0]["x"][1:])
+        for name, values in before.args[0].items():
+            np.testing.assert_equal(after.args[0][name], values[1:], name)
 
 
 def test_token_changes_are_text_with_a_legend_and_a_caption(made):
