@@ -29,8 +29,8 @@ _STOPS: Final = 60
 _SMALL: Final = 150, 170
 """Pixels for which the probabilities' words are placed on the page, wide and high."""
 _POINT: Final = 1e-9
-"""The width of the line at n. It stands at ``x0``, which the traces that have an x of their own pass over: so a
-stop of the slider moves it, and the ground need not be sent its places again."""
+"""The width of the line at n. It stands at ``x0``, which the traces that have an x of their own pass over:
+so a stop of the slider moves it, and the ground need not be sent its places again."""
 _ASIDE: Final = 44
 """Pixels beside the wells for the words of the last."""
 
@@ -231,8 +231,9 @@ def _moving(
         hoverinfo="skip", meta={"layer": "ties"},
     )  # fmt: skip
     now = go.Scatter(
-        x0=np.log10(float(at_n["n"])), dx=_POINT, y=[0, 1], mode="lines", line={"color": theme.ink, "width": 1.4},
-        hoverinfo="skip", xaxis="x2", yaxis="y2", meta={"layer": "n"},
+        x0=np.log10(float(at_n["n"])), dx=_POINT, y=[0, 1], mode="lines",
+        line={"color": theme.ink, "width": 1.4}, hoverinfo="skip",
+        xaxis="x2", yaxis="y2", meta={"layer": "n"},
     )  # fmt: skip
     return [hill, bottoms, ties, now]
 

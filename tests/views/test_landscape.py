@@ -1,5 +1,7 @@
 """The landscape: wells stand where and as deep as their stage's numbers say, and n moves what it should."""
 
+from base64 import b64decode
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -58,6 +60,19 @@ def test_wells_stand_at_their_llc_and_the_slider_starts_at_its_own_stop(energies
     assert np.allclose(wells.y, slider.steps[slider.active].args[0]["y"][1])
     assert np.allclose(layer(figure, "measured llc")[0].x, energies["llc"])
     assert list(wells.marker.symbol) == ["circle-open", "circle", "circle"]
+
+
+def test_a_stop_moves_the_ground_and_the_line_at_n_to_where_they_are_drawn_for_its_n(energies, marks):
+    figure = landscape_figure(energies, marks, LIGHT)
+    (slider,) = figure.layout.sliders
+    for at, step in enumerate(slider.steps):
+        changes, moved = step.args
+        assert changes["x0"][-1] == pytest.approx(np.log10(energies["n"][at]))
+        assert figure.data[moved[-1]].x is None
+        if at == slider.active:
+            sent = np.frombuffer(b64decode(changes["y"][0]["bdata"]), changes["y"][0]["dtype"])
+            assert np.allclose(sent, layer(figure, "ground")[0].y, atol=1e-6)
+            assert changes["x0"][-1] == layer(figure, "n")[0].x0
 
 
 def test_a_stage_without_an_llc_has_no_well_and_the_foot_says_why(energies, marks):
