@@ -1,4 +1,8 @@
-"""Text whose tokens are coloured by how the loss of predicting them changed."""
+"""Text whose tokens are coloured by how the loss of predicting them changed.
+
+All style is inline, and in plain colours: a notebook that is not trusted (somebody else's) is shown without
+its stylesheets, and without colours that a browser would have to mix.
+"""
 
 from collections.abc import Sequence
 from html import escape
@@ -8,21 +12,13 @@ import numpy as np
 import xarray as xr
 
 from devexplore.analysis.labelled_losses import require_texts
-from devexplore.views.predictions import themed
-from devexplore.views.style import LIGHT, TOKEN_STRENGTH, Theme
+from devexplore.views.style import FONT, LIGHT, MONO, RADIUS, SIZES, TOKEN_STRENGTH, Theme, blend
 from devexplore.views.token_words import change_words
 from devexplore.views.tokens import colour_limit
 
-FLOW_STYLE: Final = """
-.dx-text .flow { font: 13px/1.75 var(--mono); white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4;
-  border: 1px solid var(--line); border-radius: var(--radius); padding: var(--space-3); margin: 0 0 8px; }
-.dx-text .flow span { border-radius: 2px; padding: 2px 0; }
-.dx-text .flow .lead { color: var(--faint); }
-.dx-text .key { display: flex; gap: 8px; align-items: center; color: var(--muted); margin: 0 2px 8px;
-  font-size: var(--size-small); font-variant-numeric: tabular-nums; flex-wrap: wrap; }
-.dx-text .ramp { width: 160px; height: 10px; border: 1px solid var(--line); border-radius: 2px; }
-.dx-text .what { color: var(--ink); font-size: var(--size-body); margin-right: 12px; }
-"""
+_QUOTED: Final = str.maketrans('"', "'")
+_BLOCKS: Final = 5
+"""Of the legend, on each side of no change."""
 
 
 def coloured_text(
@@ -52,40 +48,72 @@ def coloured_text(
     for label in wanted:
         one = change.sel(sequence=label)
         text = int(one["text"]) if "text" in one.coords else int(label)  # windows of one text run on
-        flows[text] = flows.get(text, "") + coloured_tokens(one, limit, unit)
+        flows[text] = flows.get(text, "") + coloured_tokens(one, limit, unit, theme)
     what = ", ".join(filter(None, ("change of loss", change_words(change.attrs))))
-    pieces = "".join(f'<p class="flow">{flow}</p>' for flow in flows.values())
-    return themed(f"<style>{FLOW_STYLE}</style>{colour_key(what, limit, unit)}{pieces}", theme)
+    pieces = "".join(flow(tokens, theme) for tokens in flows.values())
+    return coloured_piece(f"{colour_key(what, limit, unit, theme)}{pieces}", theme)
 
 
-def coloured_tokens(change: xr.DataArray, limit: float, unit: str) -> str:
+def coloured_piece(content: str, theme: Theme) -> str:
+    """A self-contained piece of HTML on the theme's own ground."""
+    style = (
+        f"color:{theme.ink};background-color:{theme.surface};padding:4px;line-height:1.45;"
+        f"font-size:{SIZES['body']}px;font-family:{FONT.translate(_QUOTED)}"
+    )
+    return f'<div class="dx-text" style="{style}">{content}</div>'
+
+
+def flow(tokens: str, theme: Theme) -> str:
+    """Running text of ``coloured_tokens``, framed."""
+    style = (
+        f"margin:0 0 8px 0;padding:6px 10px;border:1px solid {theme.line};border-radius:{RADIUS}px;"
+        f"white-space:pre-wrap;overflow-wrap:anywhere;font-size:{SIZES['body']}px;line-height:1.75;"
+        f"font-family:{MONO.translate(_QUOTED)}"
+    )
+    return f'<p class="flow" style="{style}">{tokens}</p>'
+
+
+def note(words: str, theme: Theme) -> str:
+    """What is said below."""
+    style = f"margin:6px 2px 0 2px;color:{theme.muted};font-size:{SIZES['small']}px"
+    return f'<p class="note" style="{style}">{escape(words)}</p>'
+
+
+def coloured_tokens(change: xr.DataArray, limit: float, unit: str, theme: Theme) -> str:
     """The tokens of one sequence as spans, on grounds that say how their loss changed."""
     values, words = change.values, change["target_text"].values
     there = np.flatnonzero(np.isfinite(values))
     first = int(there[0]) if "first_token" in change.coords and len(there) else 0
     lead = str(change["token_text"].values[0]) if first == 0 else ""
-    spans = [f'<span class="lead">{escape(lead)}</span>' if lead else ""]
+    spans = [f'<span style="color:{theme.faint}">{escape(lead)}</span>' if lead else ""]
     for value, text in zip(values[first:], words[first:], strict=True):
         if not np.isfinite(value):
             spans.append(escape(str(text)))
             continue
-        share = round(TOKEN_STRENGTH * min(abs(value) / limit, 1.0))
-        role = "fell" if value < 0 else "rose"
         said = f"{value:+.2f} {unit}".replace("-", "−")
+        colour = change_colour(float(value) / limit, theme)
         spans.append(
-            f'<span title="{escape(said)}" style="background: color-mix(in srgb, var(--{role}) {share}%, '
-            f'transparent)">{escape(str(text))}</span>'
+            f'<span title="{escape(said)}" style="background-color:{colour};padding:2px 0">'
+            f"{escape(str(text))}</span>"
         )
     return "".join(spans)
 
 
-def colour_key(what: str, limit: float, unit: str) -> str:
+def change_colour(share: float, theme: Theme) -> str:
+    """The ground of a change that is this share of the limit, opaque: red below 0, blue above."""
+    strength = TOKEN_STRENGTH / 100 * min(abs(share), 1.0)
+    return blend(theme.fell if share < 0 else theme.rose, theme.surface, strength)
+
+
+def colour_key(what: str, limit: float, unit: str, theme: Theme) -> str:
     """What the colours mean, from the loss that fell most to the one that rose most."""
-    ends = f"var(--fell) {TOKEN_STRENGTH}%, transparent", f"var(--rose) {TOKEN_STRENGTH}%, transparent"
-    ramp = ", transparent 50%, ".join(f"color-mix(in srgb, {end})" for end in ends)
+    ramp = "".join(
+        f'<span style="background-color:{change_colour(i / _BLOCKS, theme)};padding:0 7px"></span>'
+        for i in range(-_BLOCKS, _BLOCKS + 1)
+    )
+    title = f"color:{theme.ink};font-size:{SIZES['body']}px;margin-right:12px"
+    style = f"margin:0 2px 8px 2px;color:{theme.muted};font-size:{SIZES['small']}px"
     return (
-        f'<div class="key"><span class="what">{escape(what)}</span>'
-        f"<span>fell −{limit:g} {escape(unit)}</span>"
-        f'<span class="ramp" style="background: linear-gradient(to right, {ramp})"></span>'
-        f"<span>rose +{limit:g} {escape(unit)}</span></div>"
+        f'<div class="key" style="{style}"><span style="{title}">{escape(what)}</span>'
+        f"fell −{limit:g} {escape(unit)} {ramp} rose +{limit:g} {escape(unit)}</div>"
     )

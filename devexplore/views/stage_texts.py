@@ -7,22 +7,15 @@ from typing import Final
 import xarray as xr
 
 from devexplore.views.axes import step_label
-from devexplore.views.coloured_text import FLOW_STYLE, colour_key, coloured_tokens
-from devexplore.views.predictions import themed
+from devexplore.views.coloured_text import colour_key, coloured_piece, coloured_tokens, flow
+from devexplore.views.coloured_text import note as noted
 from devexplore.views.stage_sheet import signed
 from devexplore.views.stages import StageMark
-from devexplore.views.style import Theme
+from devexplore.views.style import SIZES, Theme
 from devexplore.views.tokens import colour_limit
 from devexplore.views.visuals import Visuals
 
-_STYLE: Final = """
-.dx-text .stages { display: grid; grid-template-columns: max-content 1fr; column-gap: var(--space-4); }
-.dx-text .stages .head { border-left: 4px solid; padding: 2px 0 2px 10px; margin-bottom: 10px; }
-.dx-text .stages .head b { display: block; font-size: var(--size-title); }
-.dx-text .stages .head small { display: block; color: var(--muted); font-size: var(--size-small);
-  font-variant-numeric: tabular-nums; }
-.dx-text .stages .flow { margin: 0 0 10px; padding: 6px 10px; }
-"""
+_HEAD_WIDTH: Final = 140
 
 
 def stage_texts(
@@ -42,14 +35,25 @@ def stage_texts(
     rows = []
     for change, stage in zip(changes, stages, strict=True):
         said = f"{step_label(stage.start)}–{step_label(stage.end)}<br>mean {signed(float(change.mean()))}"
+        texts = "".join(coloured_tokens(one, limit, unit, theme) for one in change)
         rows.append(
-            f'<div class="head" style="border-color: {stage.colour}">'
-            f'<b style="color: {stage.colour}">{escape(stage.name)}</b><small>{said}</small></div>'
+            f'<div style="display:flex;align-items:flex-start">{_head(stage, said, theme)}'
+            f'<div style="flex:1 1 0;min-width:0">{flow(texts, theme)}</div></div>'
         )
-        rows.append(f'<p class="flow">{"".join(coloured_tokens(one, limit, unit) for one in change)}</p>')
     look = visuals or Visuals("token_changes")
-    said = f'<p class="note">{escape(note)}</p>' if note and look.draws("caption") else ""
-    key = colour_key("change of loss in each stage", limit, unit) if look.draws("legend") else ""
-    return themed(
-        f'<style>{FLOW_STYLE}{_STYLE}</style>{key}<div class="stages">{"".join(rows)}</div>{said}', theme
+    below = noted(note, theme) if note and look.draws("caption") else ""
+    key = colour_key("change of loss in each stage", limit, unit, theme) if look.draws("legend") else ""
+    return coloured_piece(f"{key}{''.join(rows)}{below}", theme)
+
+
+def _head(stage: StageMark, said: str, theme: Theme) -> str:
+    """The stage's name, where it lies and its mean change, beside its text."""
+    style = (
+        f"flex:0 0 {_HEAD_WIDTH}px;margin-right:12px;padding:2px 0 2px 10px;"
+        f"border-left:4px solid {stage.colour};overflow-wrap:anywhere"
+    )
+    quiet = f"color:{theme.muted};font-size:{SIZES['small']}px"
+    return (
+        f'<div style="{style}"><b style="color:{stage.colour};font-size:{SIZES["title"]}px">'
+        f'{escape(stage.name)}</b><div style="{quiet}">{said}</div></div>'
     )

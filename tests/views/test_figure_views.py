@@ -17,7 +17,7 @@ from devexplore.views.stage_bands import band_names
 from devexplore.views.stage_sheet import in_one_format, stage_sheet, with_error
 from devexplore.views.stage_texts import stage_texts
 from devexplore.views.stages import stage_marks
-from devexplore.views.style import LIGHT
+from devexplore.views.style import LIGHT, blend
 
 STEP = np.array([0, 10, 100, 1000, 9999])
 
@@ -251,5 +251,7 @@ def test_texts_have_one_colour_limit_for_all_stages_and_are_escaped(marks):
     assert "fell −2 nats" in html
     assert "&lt;b&gt;" in html
     assert "<b>x" not in html
-    shares = [part.split("%")[0] for part in html.split("var(--fell) ")[1:]]
-    assert shares[1:3] == ["70", "18"]
+    strong, weak = (blend(LIGHT.fell, LIGHT.surface, share) for share in (0.7, 0.175))
+    texts = html.split('class="flow"')
+    assert [colour in text for colour, text in zip((strong, weak), texts[1:], strict=False)] == [True, True]
+    assert strong not in texts[2]

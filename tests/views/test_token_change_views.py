@@ -12,7 +12,7 @@ from devexplore.errors import InvalidSpec
 from devexplore.views.coloured_text import coloured_text
 from devexplore.views.learning import learning_figure, learning_table
 from devexplore.views.stages import stage_marks
-from devexplore.views.style import DARK, LIGHT, TOKEN_STRENGTH
+from devexplore.views.style import DARK, LIGHT, TOKEN_STRENGTH, blend
 from devexplore.views.token_history import history_figure
 from devexplore.views.token_rankings import ranking_figure
 from devexplore.views.token_words import change_words, end_of, place_words, word
@@ -235,9 +235,8 @@ def test_the_table_tells_each_group_that_has_members_and_escapes_its_text(
     }  # fmt: skip
 
 
-def shares(html: str) -> list[tuple[str, int]]:
-    flow = html[html.index('<p class="flow">') :]
-    return [(role, int(share)) for role, share in re.findall(r"var\(--(fell|rose)\) (\d+)%", flow)]
+def grounds(html: str) -> list[str]:
+    return re.findall(r"background-color:(#[0-9a-f]{6})", html[html.index('<p class="flow"') :])
 
 
 @THEMES
@@ -254,14 +253,15 @@ def test_text_is_coloured_by_its_change_symmetrically(theme) -> None:
         attrs={"units": "nats", "step_from": 10, "step_to": 4_000},
     )
     html = coloured_text(change, limit=4.0, theme=theme)
-    half, quarter = TOKEN_STRENGTH // 2, round(TOKEN_STRENGTH / 4)
-    assert shares(html) == [
-        ("fell", half), ("rose", half), ("rose", 0), ("rose", quarter), ("fell", TOKEN_STRENGTH),
-    ]  # fmt: skip
+    full, fell, rose = TOKEN_STRENGTH / 100, theme.fell, theme.rose
+    shares = [(fell, full / 2), (rose, full / 2), (rose, 0), (rose, full / 4), (fell, full)]
+    assert grounds(html) == [blend(colour, theme.surface, share) for colour, share in shares]
+    assert grounds(html)[2] == theme.surface
+    assert "<style" not in html  # an untrusted notebook is shown without it
     assert "fell −4 nats" in html
     assert "rose +4 nats" in html
     assert "step 10 → 4,000" in html
-    read = re.sub(r"<[^>]*>", "", html[html.index('<p class="flow">') :])
+    read = re.sub(r"<[^>]*>", "", html[html.index('<p class="flow"') :])
     assert read == "Abcdef&lt;g&gt;"
 
 
@@ -279,8 +279,8 @@ def test_windows_of_ones_own_text_run_on_and_are_shown_once() -> None:
         },
     )
     html = coloured_text(change)
-    assert html.count('<p class="flow">') == 1
-    assert re.sub(r"<[^>]*>", "", html[html.index('<p class="flow">') :]) == "abcde"
+    assert html.count('<p class="flow"') == 1
+    assert re.sub(r"<[^>]*>", "", html[html.index('<p class="flow"') :]) == "abcde"
 
 
 def test_a_change_without_texts_cannot_be_read(text_losses: xr.Dataset) -> None:
