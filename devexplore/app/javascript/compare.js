@@ -69,24 +69,12 @@ function render({model, el}) {
     });
   };
 
-  // In space: at most one restyle at a time, always of the latest step, never while the camera is being turned.
-  let turning = false, busy = false, stale = false;
-  hosts.space.addEventListener("pointerdown", () => { turning = true; });
-  const released = () => { if (turning) { turning = false; placeInSpace(); } };
-  window.addEventListener("pointerup", released);
-  async function placeInSpace() {
-    stale = true;
-    if (busy || turning || !space.drawn || !follow.length || !hosts.space.offsetHeight) return;
-    busy = true;
-    while (stale && !turning) {
-      stale = false;
-      const places = follow.map(run => nearest(run.step, bus.step));
-      const at = Object.fromEntries(["x", "y", "z"].map(axis => [axis, [follow.map((run, i) => run[axis][places[i]])]]));
-      await drawer().restyle(space.plot, at, [space.plot.data.findIndex(trace => trace.meta.layer === "now")]);
-      await new Promise(requestAnimationFrame);
-    }
-    busy = false;
-  }
+  const placeInSpace = space.moves(() => {
+    if (!follow.length || !hosts.space.offsetHeight) return null;
+    const places = follow.map(run => nearest(run.step, bus.step));
+    const at = Object.fromEntries(["x", "y", "z"].map(axis => [axis, [follow.map((run, i) => run[axis][places[i]])]]));
+    return [at, [space.plot.data.findIndex(trace => trace.meta.layer === "now")]];
+  });
 
   const place = () => { plane.place(); lines.place(); placeInSpace(); };
   const step = () => {
@@ -187,7 +175,7 @@ function render({model, el}) {
     place();
   };
 
-  model.on("remove", () => { window.removeEventListener("pointerup", released); roomy.disconnect(); pane.figures.forEach(figure => figure.remove()); });
+  model.on("remove", () => { roomy.disconnect(); pane.figures.forEach(figure => figure.remove()); });
   connect(model, bus, ["payload", "progress"], changed => {
     if (changed.has("payload") || changed.has("progress")) { draw(); return; }
     if (changed.has("shared") || changed.has("other") || changed.has("run")) offer();

@@ -48,6 +48,7 @@ class Figure {
     this.layer = svg("svg", {class: "layer", "aria-hidden": "true"});
     host.append(this.plot, this.layer);
     this.place = () => {};
+    this.forget = () => {};
     this.drawn = false;
     this.resizing = new ResizeObserver(() => this.resize());
     this.resizing.observe(host);
@@ -95,6 +96,29 @@ class Figure {
       if (wanted !== undefined && (trace.visible ?? true) !== wanted) { indices.push(i); values.push(wanted); }
     });
     if (indices.length) drawer().restyle(this.plot, {visible: values}, indices);
+  }
+
+  // Points that move in space: at most one restyle at a time, always of the latest step, never while the camera is being
+  // turned. `where()`: the coordinates and the traces that have them; nothing: there is no place now. Gives what moves
+  // them.
+  moves(where) {
+    let turning = false, busy = false, stale = false;
+    const place = async () => {
+      stale = true;
+      if (busy || turning || !this.drawn) return;
+      busy = true;
+      for (let at; stale && !turning && (at = where());) {
+        stale = false;
+        await drawer().restyle(this.plot, ...at);
+        await new Promise(requestAnimationFrame);
+      }
+      busy = false;
+    };
+    const released = () => { if (turning) { turning = false; place(); } };
+    this.plot.parentElement.addEventListener("pointerdown", () => { turning = true; });
+    window.addEventListener("pointerup", released);
+    this.forget = () => window.removeEventListener("pointerup", released);
+    return place;
   }
 
   axis(name) { return this.plot._fullLayout[name]; }
@@ -149,6 +173,7 @@ class Figure {
   }
 
   remove() {
+    this.forget();
     this.resizing.disconnect();
     if (this.drawn) drawer().purge(this.plot);
   }

@@ -71,24 +71,12 @@ function render({model, el}) {
   let data = null;
   let follow = null;
 
-  // In space: at most one restyle at a time, always the latest step, never while the camera is being turned.
-  let turning = false, busy = false, stale = false, moving = [];
-  cells[0].addEventListener("pointerdown", () => { turning = true; });
-  const released = () => { if (turning) { turning = false; placeInSpace(); } };
-  window.addEventListener("pointerup", released);
-  async function placeInSpace() {
-    stale = true;
-    if (busy || turning || !figures[0].drawn || !follow) return;
-    busy = true;
-    while (stale && !turning) {
-      stale = false;
-      const places = [bus.step, bus.pinned].map(step => step === undefined ? -1 : nearest(follow.step, step));
-      const at = Object.fromEntries(["x", "y", "z"].map(axis => [axis, places.map(i => [i < 0 ? null : follow[axis][i]])]));
-      await drawer().restyle(figures[0].plot, at, moving);
-      await new Promise(requestAnimationFrame);
-    }
-    busy = false;
-  }
+  let moving = [];
+  const placeInSpace = figures[0].moves(() => {
+    if (!follow) return null;
+    const places = [bus.step, bus.pinned].map(step => step === undefined ? -1 : nearest(follow.step, step));
+    return [Object.fromEntries(["x", "y", "z"].map(axis => [axis, places.map(i => [i < 0 ? null : follow[axis][i]])])), moving];
+  });
 
   const marks = [1, 2, 3].map(i => {
     const id = `clip-${model.bus}-${i}`;
@@ -221,7 +209,7 @@ function render({model, el}) {
     showLayers();
   };
 
-  model.on("remove", () => { window.removeEventListener("pointerup", released); figures.forEach(f => f.remove()); });
+  model.on("remove", () => figures.forEach(figure => figure.remove()));
   connect(model, bus, ["payload", "progress"], changed => {
     if (changed.has("payload") || changed.has("progress")) draw();
     else if (["colour", ...LAYERS.map(([name]) => name)].some(name => changed.has(name))) showLayers();
