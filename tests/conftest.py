@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from .jupyterlab import LONG, Lab, Notebook
+
 settings.register_profile("devexplore", deadline=None)  # a busy machine is no failure
 settings.load_profile("devexplore")
 
@@ -94,6 +96,32 @@ def browser(chromium_path: str) -> Iterator[Any]:
         chromium = play.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    started = Lab(tmp_path_factory.mktemp("lab"), {})
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def notebook(browser: Any, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., Notebook]]:
+    """Opens a notebook of these cells; its kernel ends with the test."""
+    opened: list[Notebook] = []
+
+    def open_notebook(*cells: str, inside: Lab = lab, name: str = request.node.name[:40]) -> Notebook:
+        file = inside.write(f"{name}.ipynb".replace("[", "_").replace("]", ""), list(cells))
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.set_default_timeout(LONG)
+        opened.append(Notebook(page, inside, file))
+        return opened[-1]
+
+    yield open_notebook
+    for i, one in enumerate(opened):
+        if os.environ.get("DEVEXPLORE_SCREENSHOTS") and not one.page.is_closed():
+            one.page.screenshot(path=f"{os.environ['DEVEXPLORE_SCREENSHOTS']}/{request.node.name}-{i}.png")
+        one.close()
 
 
 @pytest.fixture
