@@ -249,7 +249,7 @@ def test_a_restarted_kernel_is_told_and_running_the_cell_again_revives(notebook)
 
 
 def test_two_explorers_keep_apart_and_one_shown_twice_moves_together(notebook):
-    opened = notebook(EXPLORE, "two = dx.explore('language', select={'step': 11}, height=400)\ntwo", "two")
+    opened = notebook(EXPLORE, "two = dx.explore('language', select={'step': 11}, height=480)\ntwo", "two")
     opened.run_all()
     page = opened.page
     page.wait_for_function(
