@@ -108,7 +108,6 @@ class Hosted(anywidget.AnyWidget):
             self._displays[name] = Display(self._served, self._selection, self._home, send, self._only)
         except READ_ERRORS as error:
             send({"trouble": str(error)})
-            return
 
     def _close(self, name: str) -> None:
         self._asked.pop(name, None)

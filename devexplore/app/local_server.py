@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import panel as pn
+
+# Plotly's scripts for the page. pn.extension("plotly") would load them, from outside, into a cell that runs.
 import panel.models.plotly
 from panel.io.server import get_server
 

@@ -128,6 +128,12 @@ class Pane:
         return [("table", {})]
 
 
+def as_csv(pane: Pane, look: Look) -> str:
+    """The table of a pane as CSV; "" where it has none."""
+    table = pane.table(look)
+    return "" if table is None else table.to_csv(index=False)
+
+
 def message(title: str, text: str, command: str = "") -> dict[str, Any]:
     """A pane that has nothing to draw: what is missing, and the command that would measure it."""
     return {"message": {"title": title, "text": text, "command": command}}

@@ -6,21 +6,18 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
-
 from devexplore.app.components import Frame, Shell, Single, Viewer
 from devexplore.app.derived import READ_ERRORS, DerivedRun
-from devexplore.app.describe import describe
+from devexplore.app.frame import frame
 from devexplore.app.job import Job
 from devexplore.app.opening import OPENING
-from devexplore.app.pane import Look, Pane, Waiting, message
+from devexplore.app.pane import Look, Waiting, as_csv, message
 from devexplore.app.panes import ALWAYS, PANES
 from devexplore.app.panes.tokens import limit_between
 from devexplore.app.payload import encode
 from devexplore.app.place import Act, InMemory, Place
 from devexplore.app.runs import ServedRuns
 from devexplore.app.selection import Selection
-from devexplore.views.stages import chips
 
 POLL_MS = 200
 _FRAME = "frame"
@@ -191,7 +188,7 @@ class Session:
         self._blocked.pop(name, None)
         viewer: Viewer | Frame = self.shell if name == _FRAME else self.viewers[name]
         try:
-            viewer.payload = encode(self._frame()) if name == _FRAME else self._drawn(name)
+            viewer.payload = encode(frame(self._look)) if name == _FRAME else self._drawn(name)
             self._kept.discard(name)
         except Waiting as waiting:
             self._blocked[name] = waiting
@@ -281,7 +278,7 @@ class Session:
         pane = PANES[name]
         if question == "table":
             look = Look(dict(self.runs), Selection.from_json(self.selection.to_json()))
-            asked = derived.do(partial(_as_csv, pane, look)).future
+            asked = derived.do(partial(as_csv, pane, look)).future
         elif question in pane.acts:
             asked = self._served.act(run, pane.acts[question], values)
         else:
@@ -319,31 +316,6 @@ class Session:
         self._notice = ""
         self.show_run()
 
-    def _frame(self) -> dict[str, Any]:
-        """The frame of the page. It stands whatever breaks in a run, so that another can be chosen."""
-        derived = self.derived
-        read = {"title": "", "unit": "", "step": np.zeros(0), "value": np.zeros(0)}
-        description, steps = "", [0]
-        try:
-            steps, loss = derived.steps.tolist(), derived.loss
-            if loss is not None:
-                read |= {"title": "loss", "unit": loss.attrs.get("units", "")}
-                read |= {"step": loss["step"].values.astype(float), "value": loss.values.astype(float)}
-            description = describe(derived.run)
-        except READ_ERRORS as error:
-            description = str(error)
-        return {
-            "runs": [
-                {"name": name, "label": name, "system": held.run.system} for name, held in self.runs.items()
-            ],
-            "run": self.selection.run,
-            "description": description,
-            "steps": steps,
-            "stages": chips(self._look.stages()),
-            "note": self._look.found_stages()[1],
-            "loss": read,
-        }
-
     def _set_limit(self) -> None:
         if self.selection.change != "custom" or "tokens" not in self.viewers:
             return
@@ -363,8 +335,3 @@ def _last_step(derived: DerivedRun) -> int:
         return int(derived.steps[-1])
     except (*READ_ERRORS, IndexError):
         return -1
-
-
-def _as_csv(pane: Pane, look: Look) -> str:
-    table = pane.table(look)
-    return "" if table is None else table.to_csv(index=False)

@@ -1,5 +1,6 @@
 """A view of runs in a notebook: what ``dx.explore`` gives there, to be shown, moved and read."""
 
+import html
 import os
 from concurrent.futures import wait
 from functools import partial
@@ -162,21 +163,24 @@ class View:
         still = still_card(self.run, self.id, self._picture)
         if self._how == "server":
             served = frame(self, serve_view(self), self._height)
-            display({"text/html": still + served, "text/plain": repr(self)}, raw=True, display_id=self.id)
+            display(self._bundle(still + served), raw=True, display_id=self.id)
             return
         if self._how == "browser":
             link = f'<a href="{self.address}" target="_blank">{self.address}</a>'
-            display({"text/html": still + link, "text/plain": repr(self)}, raw=True, display_id=self.id)
+            display(self._bundle(still + link), raw=True, display_id=self.id)
             return
         self._shown, self._times = False, self._times + 1
         bundle = self.widget._repr_mimebundle_()
         data = bundle[0] if isinstance(bundle, tuple) else bundle
-        display({"text/html": still, "text/plain": repr(self)}, raw=True, display_id=self.id)
-        live = f"{self.id}-{self._times}"
-        display(data, raw=True, display_id=live)
-        self._live = live
+        display(self._bundle(still), raw=True, display_id=self.id)
+        self._live = f"{self.id}-{self._times}"
+        display(data, raw=True, display_id=self._live)
         if self._falls_back:
             self._expect_front_end()
+
+    def _bundle(self, shown: str) -> dict[str, str]:
+        """What a notebook keeps: HTML, and text where that cannot be shown."""
+        return {"text/html": shown, "text/plain": repr(self)}
 
     @property
     def _derived(self) -> DerivedRun:
@@ -195,8 +199,7 @@ class View:
         from IPython.display import update_display
 
         self._picture = picture
-        still = still_card(self.run, self.id, picture)
-        update_display({"text/html": still, "text/plain": repr(self)}, raw=True, display_id=self.id)
+        update_display(self._bundle(still_card(self.run, self.id, picture)), raw=True, display_id=self.id)
 
     def _show(self) -> None:
         self._shown = True
@@ -233,10 +236,8 @@ class View:
             self._widget.close()
             self._widget = None
         served = frame(self, serve_view(self), self._height)
-        said = f"devexplore: shown by a local server, as {self._why}."
+        said = html.escape(f"devexplore: shown by a local server, as {why}.")
         words = f'<p style="font-size: 12px; opacity: 0.75">{said}</p>'
         still = still_card(self.run, self.id, self._picture)
         update_display({"text/plain": ""}, raw=True, display_id=self._live)
-        update_display(
-            {"text/html": still + words + served, "text/plain": repr(self)}, raw=True, display_id=self.id
-        )
+        update_display(self._bundle(still + words + served), raw=True, display_id=self.id)

@@ -10,14 +10,15 @@ import xarray as xr
 
 from devexplore.sampling.trust import TRUSTED
 from devexplore.views.axes import axis
-from devexplore.views.landscape_odds import crossing_bars, draw_odds, n_words, stage_names
+from devexplore.views.landscape_odds import draw_odds, n_words, stage_names
+from devexplore.views.landscape_words import landscape_words, shown_wells
 from devexplore.views.markup import plain
 from devexplore.views.sheet import Box, alone, foot, foot_height, place, sheet, size_of
 from devexplore.views.stages import StageMark
 from devexplore.views.style import SIZES, Theme
 from devexplore.views.trajectory_layers import apart, xyz
 from devexplore.views.visuals import Visuals
-from devexplore.views.wells import RIDGE, ground, heights, same_wells, well_places
+from devexplore.views.wells import RIDGE, ground, heights, well_places
 
 _FLOOR: Final = -0.5
 _TICK: Final = _FLOOR + 0.07
@@ -33,29 +34,6 @@ _POINT: Final = 1e-9
 so a stop of the slider moves it, and the ground need not be sent its places again."""
 _ASIDE: Final = 44
 """Pixels beside the wells for the words of the last."""
-
-_FOOT: Final = (
-    "Measured, of the checkpoint at the end of each stage: λ̂ with its standard error{ticks}, the loss, and "
-    "so F = n·L + λ̂·ln n{hollow}. L is {loss}.{schematic}{bars} λ̂ is a number at one nβ: n compares "
-    "stages and counts no real samples."
-)
-_TICKS: Final = " (ticks at the lower edge{tied})"
-_TIES: Final = ", each tied to its well"
-_SCHEMATIC: Final = (
-    " Schematic: walls and ridges; wells that would overlap stand aside, stages less than 1 apart at every n "
-    "share one."
-)
-_BARS: Final = (
-    " Bars on the right: 90 % intervals of the n at which a stage (its colour) and the one before cross."
-)
-_BRIEF: Final = (
-    "Measured at each stage’s end: λ̂ ± SE (ticks) and loss L, so F = n·L + λ̂·ln n; hollow: λ̂ in doubt. "
-    "Walls are schematic; n counts no real samples."
-)
-_BRIEF_BARS: Final = "Bars: where neighbours cross (90 %)."
-_LOSSES: Final = {
-    "init_loss": "the loss at w* over all the data that chains sample: it may fall where the test loss rises"
-}
 
 
 def landscape_figure(
@@ -74,7 +52,7 @@ def landscape_figure(
     parts share a well. Walls and ridges are drawn between them, not measured. A stage without an LLC has no
     well, and the foot says why.
     """
-    shown, marks, wells = _wells(energies, stages)
+    shown, marks, wells = shown_wells(energies, stages)
     text = landscape_words(energies, stages, visuals)
     figure = sheet(500 + foot_height(text), theme, title, said)
     stops, active = slider_stops(shown)
@@ -97,43 +75,12 @@ def landscape_figure(
     return figure
 
 
-def landscape_words(energies: xr.Dataset, stages: Sequence[StageMark], visuals: Visuals | None = None) -> str:
-    """What a landscape says under itself: what is measured in it, and what it cannot show; a few lines."""
-    shown, marks, wells = _wells(energies, stages)
-    loss = str(energies.attrs.get("loss", "loss"))
-    look = visuals or Visuals("landscape")
-    words = [
-        _FOOT.format(
-            ticks=_TICKS.format(tied=_TIES * look.draws("ties")) * look.draws("measured llc"),
-            hollow="; hollow: a doubtful λ̂" * look.draws("wells"),
-            schematic=_SCHEMATIC * look.draws_any("ground", "wells"),
-            bars=_BARS if crossing_bars(shown) and look.draws("crossing") else "",
-            loss=_LOSSES.get(loss, f"the {loss.replace('_', ' ')}"),
-        ),
-        *_crossings(shown, marks, wells),
-    ]
-    known = np.isfinite(energies["free_energy"].isel(n=0).values)
-    words += [
-        f"{mark.name} has no well ({_why(energies, i)})." for i, mark in enumerate(stages) if not known[i]
-    ]
-    return "\n".join(words)
-
-
-def landscape_brief(energies: xr.Dataset, stages: Sequence[StageMark]) -> str:
-    """The same in two short lines, where there is room for no more."""
-    shown, marks, wells = _wells(energies, stages)
-    known = np.isfinite(energies["free_energy"].isel(n=0).values)
-    without = ", ".join(mark.name for mark, there in zip(stages, known, strict=True) if not there)
-    words = [_BRIEF, _BRIEF_BARS if crossing_bars(shown) else "", f"No well: {without}." if without else ""]
-    return " ".join(filter(None, [*words, *_crossings(shown, marks, wells)]))
-
-
 def landscape_parts(
     energies: xr.Dataset, stages: Sequence[StageMark], theme: Theme
 ) -> tuple[go.Figure, go.Figure, list[dict[str, Any]], list[int]]:
     """The wells and the probabilities as figures of their own, without a slider: beside them what
     each stop of ``slider_stops`` changes in the wells, and the traces that it changes."""
-    shown, marks, wells = _wells(energies, stages)
+    shown, marks, wells = shown_wells(energies, stages)
     stops, active = slider_stops(shown)
     frames = [_moving(shown.isel(n=at), marks, wells, theme)[:-1] for at in stops.tolist()]
     both = sheet(500, theme)
@@ -155,16 +102,6 @@ def slider_stops(energies: xr.Dataset) -> tuple[np.ndarray, int]:
     shown = energies.isel(stage=np.isfinite(energies["free_energy"].isel(n=0).values))
     stops = np.unique(np.linspace(0, shown.sizes["n"] - 1, _STOPS).round().astype(int))
     return stops, _first_stop(shown, stops)
-
-
-def _wells(
-    energies: xr.Dataset, stages: Sequence[StageMark]
-) -> tuple[xr.Dataset, list[StageMark], list[list[int]]]:
-    """The stages whose free energy is known, with their marks, and which of them share a well."""
-    known = np.flatnonzero(np.isfinite(energies["free_energy"].isel(n=0).values))
-    shown = energies.isel(stage=known)
-    wells = same_wells(shown["free_energy"].transpose("stage", "n").values)
-    return shown, [stages[i] for i in known.tolist()], wells
 
 
 def _above(lowest: float) -> str:
@@ -323,23 +260,6 @@ def _ground_axes(figure: go.Figure, shown: xr.Dataset, colours: list[str], theme
     )
 
 
-def _crossings(shown: xr.Dataset, stages: Sequence[StageMark], wells: Sequence[list[int]]) -> list[str]:
-    """What the picture cannot show: that nothing is decided in it, and crossings out of its sight."""
-    lowest = set(shown["free_energy"].transpose("stage", "n").values.argmin(axis=0).tolist())
-    held = [well for well in wells if lowest & set(well)]
-    words = []
-    if len(held) == 1:
-        names = " · ".join(stages[i].name for i in held[0])
-        words.append(f"{names}: lowest at every n shown, so that n decides nothing here.")
-    n, crossing = shown["n"].values, shown["crossing_n"].values
-    for i in range(1, len(stages)):
-        if crossing[i] < n[0] or crossing[i] > n[-1]:
-            words.append(
-                f"{stages[i].name} and the stage before cross out of sight, at n = {crossing[i]:.3g}."
-            )
-    return words
-
-
 def _slider(steps: list[dict[str, Any]], active: int, figure: go.Figure, theme: Theme) -> dict[str, Any]:
     wide, high = size_of(figure)
     return {
@@ -375,7 +295,3 @@ def _first_stop(shown: xr.Dataset, stops: np.ndarray) -> int:
         return stops.size // 2
     far = np.abs(np.log(n[stops] / np.nanmax(crossings)))
     return int(np.argmin(far))
-
-
-def _why(energies: xr.Dataset, place_: int) -> str:
-    return str(energies["why"].values[place_]) if "why" in energies else "its loss or λ̂ is unknown"

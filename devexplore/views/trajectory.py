@@ -142,7 +142,11 @@ def plane(
     (left, right), (low, high) = window
     figure.update_layout(
         xaxis=axis(
-            theme, range=[left, right], nticks=6, title={"text": component_title(dynamics, first), **title}
+            theme,
+            range=[left, right],
+            nticks=5,
+            tickangle=0,  # labels that turn would touch the title of a narrow plane
+            title={"text": component_title(dynamics, first), **title},
         ),
         yaxis=axis(
             theme,

@@ -129,10 +129,12 @@ TOUCHES = """() => {
   const all = (root, selector) => [...root.querySelectorAll(selector),
     ...[...root.querySelectorAll('*')].flatMap(n => n.shadowRoot ? all(n.shadowRoot, selector) : [])];
   const shown = node => node.style.display !== 'none';
-  const {data} = all(document, '[data-cell=space] .plot')[0];
+  const {data, _fullData} = all(document, '[data-cell=space] .plot')[0];
   const [space, now] = ['pinned', 'now'].map(layer => data.find(trace => trace.meta?.layer === layer));
-  return {rings: all(document, 'g.pinned').filter(n => n.querySelector('circle')).slice(0, 3).map(shown),
-    space: space.x[0], now: now.x[0]};
+  const step = Number(all(document, 'output.readout b')[0].textContent.replace(',', ''));
+  const curve = _fullData.find(trace => trace.visible === true && [...trace.customdata ?? []].includes(step));
+  const rings = all(document, 'g.pinned').filter(n => n.querySelector('circle')).slice(0, 3).map(shown);
+  return {here: curve.x[[...curve.customdata].indexOf(step)], rings, space: space.x[0], now: now.x[0]};
 }"""
 
 
@@ -144,8 +146,7 @@ def test_p_pins_the_step_everywhere_and_escape_leaves_the_large_pane_first_then_
     assert page.get_by_role("button", name="Unpin this step (p)").get_attribute("aria-pressed") == "true"
     marked = page.evaluate(TOUCHES)
     assert marked["rings"] == [True] * 3
-    assert marked["now"] is not None
-    assert marked["space"] == marked["now"]
+    assert marked["now"] == marked["space"] == pytest.approx(marked["here"])
     assert "pinned=" in page.url
     page.keyboard.press("Escape")
     page.wait_for_timeout(800)

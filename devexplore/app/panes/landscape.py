@@ -8,8 +8,9 @@ import xarray as xr
 
 from devexplore.app.components import Landscape
 from devexplore.app.pane import Look, Pane, message, missing
-from devexplore.views.landscape import landscape_brief, landscape_parts, landscape_words, slider_stops
+from devexplore.views.landscape import landscape_parts, slider_stops
 from devexplore.views.landscape_odds import n_words
+from devexplore.views.landscape_words import landscape_brief, landscape_words
 
 
 class LandscapePane(Pane):
